@@ -1,0 +1,73 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+
+	"mudguard/enforcer"
+	"mudguard/enforcer/kernel"
+	"mudguard/web"
+)
+
+// host is this host's part of the status.
+func (d *daemon) host() web.HostStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bridge := bridgeMode(d.features, d.lan)
+	s := web.HostStatus{Version: version, Kernel: web.Kernel{Queue: d.features.Queue, Bridge: string(bridge),
+		BrNetfilter: d.features.BrNetfilter, Fib: d.features.Fib}, Tables: []string{"inet " + enforcer.TableName}}
+	if bridge != enforcer.BridgeNone {
+		s.Tables = append(s.Tables, "bridge "+enforcer.TableName)
+	}
+	for _, name := range d.cfg.LAN.Interfaces {
+		if src := d.sources[name]; src != nil {
+			s.Sources = append(s.Sources, *src)
+		}
+	}
+	gap := func(what, why string) { s.Gaps = append(s.Gaps, enforcer.Gap{What: what, Why: why}) }
+	for _, name := range d.missing {
+		gap("LAN interface "+name, "it is not there; mudguard waits for it")
+	}
+	if d.loadErr != nil {
+		gap("state was not read at the start", d.loadErr.Error())
+	}
+	if !d.features.Bridge && slices.ContainsFunc(d.lan, func(l enforcer.LANInterface) bool { return isBridge(l.Name) }) {
+		gap("traffic between hosts of one bridge", "the kernel has no bridge family of nftables (on OpenWrt: kmod-nft-bridge)")
+	}
+	if d.cfg.Dialect != "strict" {
+		gap("dialect: legacy", "this version reads RFC 8520 only; files of older dialects are refused")
+	}
+	if d.cfg.HTTP.Listen != "" {
+		gap("http.listen", "this version has no web server")
+	}
+	return s
+}
+
+func isBridge(name string) bool {
+	i, err := kernel.Interface(name)
+	return err == nil && i.IsBridge
+}
+
+// resolvers are those that we ask, as the LAN is now.
+func (d *daemon) resolvers() []netip.Addr {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return resolvers(d.cfg, d.lan)
+}
+
+// askAt is where the fetcher asks for names that the system's resolver does not know.
+func (d *daemon) askAt() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, a := range resolvers(d.cfg, d.lan) {
+		out = append(out, netip.AddrPortFrom(a, 53))
+	}
+	return out
+}
+
+// onLAN says that an address is of our own networks: a MUD URL must not make us knock there.
+func (d *daemon) onLAN(a netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	site := enforcer.Site{LAN: d.lan}
+	return site.OnLAN(a)
+}

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mudguard/configs"
+	"mudguard/dhcp"
+	"mudguard/dhcp/listen"
+	"mudguard/enforcer"
+	"mudguard/enforcer/answers"
+	"mudguard/enforcer/kernel"
+	"mudguard/mud"
+	"mudguard/mud/fetch"
+	"mudguard/web"
+)
+
+// runCmd is the daemon. SIGHUP rereads the configuration: the daemon then starts over with it, while the kernel goes on
+// enforcing; a configuration with an error is reported and changes nothing.
+func runCmd(args []string) int {
+	fs := flag.NewFlagSet("run", flag.ContinueOnError)
+	path := fs.String("config", "", "configuration `file`")
+	if err := fs.Parse(args); err != nil {
+		return 2
+	}
+	if *path == "" || fs.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "mudguard: usage: mudguard run --config FILE")
+		return 2
+	}
+	cfg, err := configs.Load(*path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mudguard:", err)
+		return 2
+	}
+	release, err := onlyOne()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mudguard:", err)
+		return 1
+	}
+	defer release()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	for {
+		next, err := runUntilReload(ctx, cfg, hup, *path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mudguard:", err)
+			return 1
+		}
+		if next == nil {
+			return 0
+		}
+		cfg = *next
+	}
+}
+
+// runUntilReload runs the daemon until it is told to stop (nil), or to go on with another configuration.
+func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signal, path string) (*configs.Config, error) {
+	log := newLogger(cfg.Log, os.Stderr)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- runDaemon(ctx, cfg, log, nil) }()
+	for {
+		select {
+		case err := <-done:
+			return nil, err
+		case <-hup:
+			next, err := configs.Load(path)
+			if err != nil {
+				log.Error("configuration not reread, the old one stays", "err", err)
+				continue
+			}
+			log.Info("configuration reread", "file", path)
+			cancel()
+			return &next, <-done
+		}
+	}
+}
+
+func newLogger(c configs.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // checked by configs
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Format == configs.JSON {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// onlyOne keeps a second daemon from the tables of the first. An abstract socket belongs to the network namespace, as the
+// tables do, and goes with the process that holds it.
+func onlyOne() (release func(), err error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: "@mudguard/tables", Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("another mudguard works on the tables of this network namespace; stop it first (%w)", err)
+	}
+	return func() { l.Close() }, nil
+}
+
+// daemon wires the parts: events of the network go to the engine, what it decides to the kernel.
+type daemon struct {
+	cfg      configs.Config
+	log      *slog.Logger
+	nft      *kernel.Nft
+	features kernel.Features
+	engine   *enforcer.Engine
+	names    *enforcer.Names
+	fetcher  *profiles
+
+	mu      sync.Mutex
+	lan     []enforcer.LANInterface
+	missing []string
+	sources map[string]*web.Source
+	loadErr error
+}
+
+// runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force and the LAN is heard.
+func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready func(*enforcer.Engine)) error {
+	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), sources: map[string]*web.Source{}}
+	var err error
+	if d.nft, err = kernel.Open(kernel.Options{}); err != nil {
+		return err
+	}
+	defer d.nft.Close()
+	d.features = d.nft.Probe()
+	if err := d.setUp(); err != nil {
+		return err
+	}
+	ln, err := web.Listen(cfg.Socket)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	d.fetcher.start(ctx, func(u mud.URL, doc enforcer.Verified, err error) {
+		_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.Fetched(u, doc, err) }) // fails only when we stop
+	})
+	defer d.fetcher.pool.Close()
+	if err := d.engine.Start(); err != nil {
+		log.Error("starting with what the kernel has", "err", err)
+	}
+	d.tasks(ctx, g, ln)
+	if ready != nil {
+		ready(d.engine)
+	}
+	err = g.Wait()
+	if cfg.OnExit == configs.Remove {
+		err = errors.Join(err, d.remove())
+	}
+	return err
+}
+
+func (d *daemon) setUp() error {
+	var err error
+	d.lan, d.missing = lanFacts(d.cfg.LAN.Interfaces, d.features, nil)
+	site, err := siteOf(d.cfg, d.features, d.lan)
+	if err != nil {
+		return err
+	}
+	d.fetcher, err = newProfiles(fetch.Config{
+		CAFiles: d.cfg.Fetch.CAFiles, PrivateHosts: d.cfg.Fetch.PrivateHosts, Timeout: d.cfg.Fetch.Timeout,
+		MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
+		Policy: fetch.Policy(d.cfg.Signatures.Policy), SignerCAFiles: d.cfg.Signatures.CAFiles,
+		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN,
+	})
+	if err != nil {
+		return err
+	}
+	files := store{d.cfg.StateDir}
+	saved, err := files.load()
+	if err != nil {
+		d.loadErr = err
+		d.log.Error("state not read", "err", err)
+	}
+	d.configureNames(site)
+	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
+		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
+	})
+	return nil
+}
+
+func (d *daemon) configureNames(site enforcer.Site) {
+	d.names.Configure(d.cfg.DNS.MinTTL, privateNames(d.cfg), site.OnLAN)
+}
+
+// tasks starts everything that runs until ctx ends.
+func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) {
+	learner := &answers.Learner{Names: d.names, Learn: d.nft.Learn, Resolvers: d.resolvers, Now: time.Now, OnError: d.onError("dns")}
+	g.Go(func() error { return d.engine.Run(ctx) })
+	g.Go(func() error { return learner.Run(ctx) })
+	if d.features.Queue != kernel.QueueNone {
+		g.Go(func() error { return d.nft.RunQueue(ctx, d.cfg.DNS.Queue, learner.Held, d.onError("queue")) })
+	}
+	g.Go(func() error { return d.nft.RunLog(ctx, d.cfg.Denials.NFLOGGroup, d.denied, d.onError("nflog")) })
+	g.Go(func() error { return d.nft.Watch(ctx, d.repair) })
+	g.Go(func() error { return kernel.WatchLinks(ctx, d.refresh) })
+	g.Go(func() error { return kernel.WatchNeighbours(ctx, d.neighbour) })
+	g.Go(func() error { return d.audit(ctx) })
+	for _, name := range d.cfg.LAN.Interfaces {
+		g.Go(func() error { return d.hear(ctx, name) })
+	}
+	g.Go(func() error { return web.Serve(ctx, ln, web.Handler(d.engine, d.host)) })
+}
+
+func (d *daemon) onError(part string) func(error) {
+	return func(err error) { d.log.Warn("problem", "part", part, "err", err) }
+}
+
+func (d *daemon) denied(l enforcer.LogEvent) {
+	d.engine.Post(func(e *enforcer.Engine) { e.Denied(l) })
+}
+
+func (d *daemon) repair() {
+	d.engine.Post(func(e *enforcer.Engine) { e.Repair() })
+}
+
+func (d *daemon) neighbour(n kernel.Neighbour) {
+	if slices.Contains(d.cfg.LAN.Interfaces, n.Interface) {
+		d.engine.Post(func(e *enforcer.Engine) { e.Neighbour(n.MAC, n.Interface, n.Addr) })
+	}
+}
+
+// audit looks now and then whether all is as it should be, also where no event told so (hardening.md R1).
+func (d *daemon) audit(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if list, err := kernel.Neighbours(); err == nil {
+			for _, n := range list {
+				d.neighbour(n)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			d.refresh()
+			d.repair()
+		}
+	}
+}
+
+// refresh takes the LAN interfaces as they are now.
+func (d *daemon) refresh() {
+	d.mu.Lock()
+	lan, missing := lanFacts(d.cfg.LAN.Interfaces, d.features, d.lan)
+	same := slices.EqualFunc(lan, d.lan, func(a, b enforcer.LANInterface) bool {
+		return a.Name == b.Name && a.Bridge == b.Bridge && slices.Equal(a.Prefixes, b.Prefixes)
+	})
+	d.lan, d.missing = lan, missing
+	features := d.features
+	d.mu.Unlock()
+	if same {
+		return
+	}
+	site, err := siteOf(d.cfg, features, lan)
+	if err != nil {
+		d.log.Error("site", "err", err) // was checked at the start
+		return
+	}
+	d.configureNames(site)
+	d.engine.Post(func(e *enforcer.Engine) { e.SetSite(engineConfig(d.cfg), site) })
+}
+
+// hear listens on one LAN interface, and waits for it where it is not there.
+func (d *daemon) hear(ctx context.Context, name string) error {
+	src := &web.Source{Name: "dhcpv4 on " + name, State: "starting"}
+	d.source(name, src)
+	wait := 200 * time.Millisecond
+	last := ""
+	for ctx.Err() == nil {
+		err := d.hearOnce(ctx, name, src)
+		if err == nil {
+			return nil
+		}
+		d.setSource(src, err.Error())
+		if err.Error() != last {
+			d.log.Warn("LAN interface not heard, trying again", "interface", name, "err", err)
+			last = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+			wait = min(2*wait, 2*time.Second)
+		}
+	}
+	return nil
+}
+
+func (d *daemon) hearOnce(ctx context.Context, name string, src *web.Source) error {
+	l, err := listen.Open(name)
+	if err != nil {
+		return err
+	}
+	l.OnError = d.onError("dhcp")
+	d.setSource(src, "listening")
+	d.refresh()
+	return l.Run(ctx, func(s dhcp.Sighting) {
+		d.mu.Lock()
+		src.LastSeen = time.Now().UTC()
+		d.mu.Unlock()
+		d.engine.Post(func(e *enforcer.Engine) { e.Sighted(s) })
+	})
+}
+
+func (d *daemon) source(name string, s *web.Source) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sources[name] = s
+}
+
+func (d *daemon) setSource(s *web.Source, state string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.State = state
+}
+
+// remove takes our tables away.
+func (d *daemon) remove() error {
+	have, err := d.nft.Ruleset()
+	if err != nil {
+		return err
+	}
+	return d.nft.Apply(enforcer.Diff(have, enforcer.Ruleset{}))
+}

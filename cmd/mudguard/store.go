@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mudguard/enforcer"
+)
+
+// store keeps the engine's state in one file. A cut at any byte leaves the old state or the new one: temporary file,
+// fsync, rename, fsync of the directory (hardening.md 3.4). The state before is kept beside it.
+type store struct{ dir string }
+
+const (
+	stateFile    = "state.json"
+	stateVersion = 1
+	maxState     = 16 << 20
+)
+
+func (s store) path() string { return filepath.Join(s.dir, stateFile) }
+
+// load gives the newest state that can be read. A broken file is named in the error and left alone, and the one before it
+// is used; with neither the daemon starts empty, which restricts no device less than before: its policy comes back as
+// soon as it announces its URL again, and until then the kernel has the old one.
+func (s store) load() (enforcer.State, error) {
+	state, err := readState(s.path())
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	}
+	old, oldErr := readState(s.path() + ".old")
+	if oldErr != nil {
+		old = enforcer.State{}
+	}
+	return old, err
+}
+
+func readState(path string) (enforcer.State, error) {
+	var st enforcer.State
+	info, err := os.Stat(path)
+	if err != nil {
+		return st, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxState {
+		return st, fmt.Errorf("state file %s is not a file of at most %d bytes", path, maxState)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return st, err
+	}
+	if err := json.Unmarshal(raw, &st); err != nil {
+		return enforcer.State{}, fmt.Errorf("state file %s cannot be read: %w", path, err)
+	}
+	if st.Version != stateVersion {
+		return enforcer.State{}, fmt.Errorf("state file %s has version %d, this mudguard reads version %d", path, st.Version, stateVersion)
+	}
+	for _, d := range st.Devices {
+		if d == nil || d.MAC.IsZero() {
+			return enforcer.State{}, fmt.Errorf("state file %s holds a device without a MAC", path)
+		}
+	}
+	return st, nil
+}
+
+func (s store) save(st enforcer.State) error {
+	raw, err := json.MarshalIndent(st, "", " ")
+	if err != nil {
+		return fmt.Errorf("encoding state: %w", err)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	tmp := s.path() + ".new"
+	if err := writeSynced(tmp, raw); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	if err := os.Link(s.path(), s.path()+".old.new"); err == nil {
+		_ = os.Rename(s.path()+".old.new", s.path()+".old") // the copy is a help, not a promise
+	}
+	if err := os.Rename(tmp, s.path()); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	return syncDir(s.dir)
+}
+
+func writeSynced(path string, raw []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,215 @@
+// Package configs turns mudguard's YAML configuration into checked Go values, and carries the files that a packager
+// installs: the commented reference configuration, the systemd unit and the OpenWrt scripts.
+//
+// It must not open sockets, run programs or speak netlink, and it must not guess: a key it doesn't know, or a value it
+// doesn't understand, is an error that says where it stands and what would be right there.
+package configs
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"mudguard/dhcp"
+)
+
+// Config is the whole configuration, checked. The yaml tags are the keys of the file; a test holds them, the parser's
+// table and the reference file together. Empty lists and maps are nil.
+type Config struct {
+	LAN        LAN        `yaml:"lan"`
+	StateDir   string     `yaml:"state_dir"`
+	Socket     string     `yaml:"socket"`
+	Unmanaged  Fallback   `yaml:"unmanaged"`
+	Failed     Fallback   `yaml:"failed"`
+	Onboarding Onboarding `yaml:"onboarding"`
+	Mode       Mode       `yaml:"mode"`
+	OnExit     OnExit     `yaml:"on_exit"`
+	Mark       uint32     `yaml:"mark"` // exactly one bit: a reply of an established flow, told to the bridge table
+	Limits     Limits     `yaml:"limits"`
+	Fetch      Fetch      `yaml:"fetch"`
+	Signatures Signatures `yaml:"signatures"`
+	Dialect    Dialect    `yaml:"dialect"`
+	Literal    bool       `yaml:"literal"`
+	Classes    Classes    `yaml:"classes"`
+	DNS        DNS        `yaml:"dns"`
+	Denials    Denials    `yaml:"denials"`
+	HTTP       HTTP       `yaml:"http"`
+	Log        Log        `yaml:"log"`
+}
+
+// LAN says where the devices are.
+type LAN struct {
+	Interfaces []string   `yaml:"interfaces"` // never empty in a parsed Config
+	Trusted    []dhcp.MAC `yaml:"trusted"`    // never put under policy
+}
+
+// Limits bound the new flows of one device, whatever its profile allows.
+type Limits struct {
+	NewFlows Rate `yaml:"new_flows"`
+	Burst    int  `yaml:"burst"`
+}
+
+// Fetch says how profiles are fetched.
+type Fetch struct {
+	CAFiles      []string      `yaml:"ca_files"`      // in addition to the system's
+	PrivateHosts []string      `yaml:"private_hosts"` // lower-case names, or addresses in canonical text
+	Timeout      time.Duration `yaml:"timeout"`
+	MaxSize      int64         `yaml:"max_size"` // bytes
+}
+
+// Signatures says which profiles are believed.
+type Signatures struct {
+	Policy  SignaturePolicy `yaml:"policy"`
+	CAFiles []string        `yaml:"ca_files"` // trust anchors of MUD signers
+}
+
+// Classes is what the administrator says about this site.
+type Classes struct {
+	Controllers   map[string][]Host `yaml:"controllers"`    // by class URI; a key with no hosts means: nobody
+	MyControllers map[string][]Host `yaml:"my_controllers"` // by MUD URL, as written
+	LocalNetworks []netip.Prefix    `yaml:"local_networks"` // masked; empty: what leaves by a LAN interface
+}
+
+// DNS says whose answers may open names, and how.
+type DNS struct {
+	Resolvers    []netip.Addr  `yaml:"resolvers"` // empty: this host's own addresses
+	MinTTL       time.Duration `yaml:"min_ttl"`
+	PrivateNames []string      `yaml:"private_names"` // lower-case, no leading or trailing dot; see PrivateName
+	Queue        uint16        `yaml:"queue"`
+}
+
+// PrivateName says whether name may resolve to private addresses: it is one of PrivateNames, or lies below one.
+func (d DNS) PrivateName(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	for _, suffix := range d.PrivateNames {
+		if name == suffix || strings.HasSuffix(name, "."+suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Denials says how denied packets are reported; Rate is per device.
+type Denials struct {
+	NFLOGGroup uint16 `yaml:"nflog_group"`
+	Rate       Rate   `yaml:"rate"`
+}
+
+// HTTP is the web server. An empty Listen means none.
+type HTTP struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log says what is logged on stderr and in which form.
+type Log struct {
+	Level  LogLevel  `yaml:"level"`
+	Format LogFormat `yaml:"format"`
+}
+
+// Rate is Count events in Per, which is one second, minute, hour or day.
+type Rate struct {
+	Count uint64
+	Per   time.Duration
+}
+
+// Host is an address or a name; exactly one of the two is set. Name is lower-case without a trailing dot.
+type Host struct {
+	Addr netip.Addr
+	Name string
+}
+
+// Fallback is what happens to a device without a policy of its own.
+type Fallback string
+
+// Fallbacks. A blocked device still reaches the infrastructure (DHCP, DNS, NTP).
+const (
+	Allow Fallback = "allow"
+	Block Fallback = "block"
+)
+
+// Onboarding says whether a verified profile waits for the administrator.
+type Onboarding string
+
+// Ways of onboarding.
+const (
+	OnboardAuto    Onboarding = "auto"
+	OnboardApprove Onboarding = "approve"
+)
+
+// Mode says whether what a profile forbids is dropped, or only listed.
+type Mode string
+
+// Modes.
+const (
+	Enforce Mode = "enforce"
+	Observe Mode = "observe"
+)
+
+// OnExit says what becomes of the tables when the daemon stops.
+type OnExit string
+
+// What becomes of the tables.
+const (
+	Keep   OnExit = "keep"
+	Remove OnExit = "remove"
+)
+
+// SignaturePolicy says what an unsigned or badly signed profile is worth.
+type SignaturePolicy string
+
+// Signature policies.
+const (
+	Require SignaturePolicy = "require"
+	Warn    SignaturePolicy = "warn"
+	Ignore  SignaturePolicy = "ignore"
+)
+
+// Dialect says whether known pre-RFC forms of profiles are converted.
+type Dialect string
+
+// Dialects.
+const (
+	Strict Dialect = "strict"
+	Legacy Dialect = "legacy"
+)
+
+// LogLevel is the least severe level that is logged; slog.Level's UnmarshalText takes it as it is.
+type LogLevel string
+
+// Log levels.
+const (
+	Debug   LogLevel = "debug"
+	Info    LogLevel = "info"
+	Warning LogLevel = "warn"
+	Error   LogLevel = "error"
+)
+
+// LogFormat is the form of a log line.
+type LogFormat string
+
+// Log formats.
+const (
+	Text LogFormat = "text"
+	JSON LogFormat = "json"
+)
+
+// Default returns what holds for every key that a file leaves out. It is not complete: LAN.Interfaces is required.
+func Default() Config {
+	return Config{
+		StateDir:   "/var/lib/mudguard",
+		Socket:     "/run/mudguard/mudguard.sock",
+		Unmanaged:  Allow,
+		Failed:     Block,
+		Onboarding: OnboardAuto,
+		Mode:       Enforce,
+		OnExit:     Keep,
+		Mark:       0x10000000,
+		Limits:     Limits{NewFlows: Rate{100, time.Second}, Burst: 200},
+		Fetch:      Fetch{Timeout: 10 * time.Second, MaxSize: 1 << 20},
+		Signatures: Signatures{Policy: Require},
+		Dialect:    Strict,
+		DNS:        DNS{MinTTL: time.Minute, Queue: 8520},
+		Denials:    Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
+		Log:        Log{Level: Info, Format: Text},
+	}
+}

@@ -1,0 +1,310 @@
+package listen
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"mudguard/dhcp"
+	"mudguard/dhcp/internal/frames"
+)
+
+var gatewayAddr = netip.MustParseAddr("192.168.77.1")
+
+// ear is a running Listener and what it heard.
+type ear struct {
+	*Listener
+	heard chan dhcp.Sighting
+	ended chan error
+	stop  context.CancelFunc
+}
+
+// hear opens and runs a Listener on the gateway.
+func hear(t *testing.T, l lan, trusted ...dhcp.MAC) *ear {
+	t.Helper()
+	e := &ear{heard: make(chan dhcp.Sighting, 1000), ended: make(chan error, 1)}
+	inside(t, l.gateway, func() (err error) {
+		e.Listener, err = Open(l.ifname)
+		return err
+	})
+	e.Trusted = trusted
+	e.OnError = func(err error) { t.Log("listener:", err) }
+	var ctx context.Context
+	ctx, e.stop = context.WithCancel(context.Background())
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		e.ended <- e.Run(ctx, func(s dhcp.Sighting) { e.heard <- s })
+	}()
+	t.Cleanup(func() { e.stop(); <-finished })
+	return e
+}
+
+// await waits for a sighting of a kind, and gives it with all of others.
+func (e *ear) await(t *testing.T, what string, match func(dhcp.Sighting) bool) dhcp.Sighting {
+	t.Helper()
+	late := time.After(deadline)
+	var others []dhcp.Sighting
+	for {
+		select {
+		case s := <-e.heard:
+			if match(s) {
+				return s
+			}
+			others = append(others, s)
+		case err := <-e.ended:
+			t.Fatalf("waiting for %s: Run ended: %v", what, err)
+		case <-late:
+			t.Fatalf("no %s; heard %+v; %+v", what, others, e.Stats())
+		}
+	}
+}
+
+func of(kind dhcp.Kind, mac dhcp.MAC) func(dhcp.Sighting) bool {
+	return func(s dhcp.Sighting) bool { return s.Kind == kind && s.MAC == mac }
+}
+
+// serve starts dnsmasq as DHCP server in a namespace.
+func serve(t *testing.T, ns, ifname, lowest, highest string) {
+	t.Helper()
+	dir := t.TempDir()
+	start(t, ns, "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface="+ifname, "--bind-interfaces",
+		"--dhcp-range="+lowest+","+highest+",10m", "--dhcp-option=6,192.168.77.1", "--dhcp-option=42,192.168.77.1",
+		"--dhcp-leasefile="+filepath.Join(dir, "leases"), "--pid-file="+filepath.Join(dir, "pid"),
+		"--no-ping", "--user=root", "--dhcp-authoritative", "--log-dhcp")
+}
+
+// udhcpc starts busybox's client; args come after the usual ones.
+func udhcpc(t *testing.T, ns string, args ...string) (stop func()) {
+	t.Helper()
+	return start(t, ns, append([]string{"udhcpc", "-f", "-i", "eth0", "-T", "1", "-t", "20", "-s", script(t),
+		"-p", filepath.Join(t.TempDir(), "pid"), "-x", "161:" + hex.EncodeToString([]byte(url)), "-x", "hostname:lamp-3"}, args...)...)
+}
+
+// checkBound holds what dnsmasq must have given.
+func checkBound(t *testing.T, s dhcp.Sighting, ifname string) {
+	t.Helper()
+	servers := []netip.Addr{gatewayAddr}
+	if !netip.MustParsePrefix("192.168.77.0/24").Contains(s.Addr) || s.Lease != 10*time.Minute ||
+		!slices.Equal(s.DNS, servers) || !slices.Equal(s.NTP, servers) || s.Interface != ifname || s.ServerMAC != router {
+		t.Errorf("bound: %+v", s)
+	}
+}
+
+// TestUdhcpc follows a real device from joining to leaving, with the gateway's own server, on a bridge and without.
+func TestUdhcpc(t *testing.T) {
+	need(t, "udhcpc", "dnsmasq")
+	for _, name := range []string{"bridge", "cable"} {
+		t.Run(name, func(t *testing.T) {
+			var l lan
+			var host string
+			if name == "bridge" {
+				l = newLAN(t)
+				host = l.host(t, "lamp", lamp)
+			} else {
+				l, host = newCable(t, lamp)
+			}
+			e := hear(t, l)
+			serve(t, l.gateway, l.ifname, "192.168.77.50", "192.168.77.99")
+			leave := udhcpc(t, host, "-R")
+			seen := e.await(t, "seen", of(dhcp.Seen, lamp))
+			if seen.URL != url || seen.Hostname != "lamp-3" || !strings.HasPrefix(seen.Vendor, "udhcp") || seen.Interface != l.ifname {
+				t.Errorf("seen: %+v", seen)
+			}
+			bound := e.await(t, "bound", of(dhcp.Bound, lamp))
+			checkBound(t, bound, l.ifname)
+			leave()
+			if released := e.await(t, "released", of(dhcp.Released, lamp)); released.Addr != bound.Addr {
+				t.Errorf("released %v; want %v", released.Addr, bound.Addr)
+			}
+		})
+	}
+}
+
+// TestDhclient does the same with ISC's client, which gives the option a name and a type.
+func TestDhclient(t *testing.T) {
+	need(t, "dhclient", "dnsmasq")
+	l := newLAN(t)
+	host := l.host(t, "lamp", lamp)
+	dir := t.TempDir()
+	conf := "option mud-url code 161 = text;\nsend mud-url \"" + url + "\";\nsend host-name \"lamp-4\";\n" +
+		"request subnet-mask, domain-name-servers, ntp-servers;\n"
+	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-4", "-cf", filepath.Join(dir, "conf"), "-lf", filepath.Join(dir, "leases"), "-pf", filepath.Join(dir, "pid"),
+		"-sf", script(t), "eth0"}
+	e := hear(t, l)
+	serve(t, l.gateway, l.ifname, "192.168.77.50", "192.168.77.99")
+	leave := start(t, host, append([]string{"dhclient", "-d"}, args...)...)
+	if seen := e.await(t, "seen", of(dhcp.Seen, lamp)); seen.URL != url || seen.Hostname != "lamp-4" {
+		t.Errorf("seen: %+v", seen)
+	}
+	bound := e.await(t, "bound", of(dhcp.Bound, lamp))
+	checkBound(t, bound, l.ifname)
+	leave()
+	start(t, host, append([]string{"dhclient", "-d", "-r"}, args...)...)
+	if released := e.await(t, "released", of(dhcp.Released, lamp)); released.Addr != bound.Addr {
+		t.Errorf("released %v; want %v", released.Addr, bound.Addr)
+	}
+}
+
+// TestRogueServer: another host on the LAN that answers first binds nothing, unless it is trusted (hardening.md T15). The
+// client asks for broadcast answers (-B), so that the gateway hears them.
+func TestRogueServer(t *testing.T) {
+	need(t, "udhcpc", "dnsmasq")
+	l := newLAN(t)
+	host, bad := l.host(t, "lamp", lamp), l.host(t, "rogue", rogue)
+	run(t, "ip", "-n", bad, "addr", "add", "192.168.77.2/24", "dev", "eth0")
+	wary, trusting := hear(t, l), hear(t, l, rogue)
+	serve(t, bad, "eth0", "192.168.77.150", "192.168.77.199")
+	udhcpc(t, host, "-B")
+	if bound := trusting.await(t, "bound", of(dhcp.Bound, lamp)); bound.ServerMAC != rogue {
+		t.Errorf("bound: %+v", bound)
+	}
+	// The wary one has heard the same frames once it passes a later one.
+	send(t, bad, frames.Client(rogue, 1))
+	for s := range wary.heard {
+		if s.MAC == rogue {
+			break
+		}
+		if s.Kind != dhcp.Seen || !s.ServerMAC.IsZero() {
+			t.Errorf("passed on: %+v", s)
+		}
+	}
+	if n := wary.Stats().Untrusted; n == 0 {
+		t.Error("the rogue's answers were not counted")
+	}
+}
+
+// send puts frames on the wire from a host.
+func send(t *testing.T, ns string, frames ...[]byte) {
+	t.Helper()
+	inside(t, ns, func() error {
+		ifi, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, nil)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		for _, frame := range frames {
+			if _, err := conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// TestForgedOwnAddress: an ACK that comes in with the gateway's own Ethernet address is not the gateway's.
+func TestForgedOwnAddress(t *testing.T) {
+	need(t)
+	for name, make := range map[string]func() (lan, string){
+		"bridge": func() (lan, string) { l := newLAN(t); return l, l.host(t, "rogue", rogue) },
+		"cable":  func() (lan, string) { return newCable(t, rogue) },
+	} {
+		t.Run(name, func(inner *testing.T) {
+			l, host := make()
+			e := hear(inner, l)
+			send(inner, host, ackFrom(router), frames.Client(rogue, 1))
+			if s := e.await(inner, "sighting", func(dhcp.Sighting) bool { return true }); s.MAC != rogue || e.Stats().Untrusted != 1 {
+				inner.Errorf("%+v, %+v; want the forged ACK counted as untrusted and not passed", s, e.Stats())
+			}
+		})
+	}
+}
+
+// TestKernelFilter has the kernel run the whole filter, VLAN tags included: it takes a tag out of the frame before the
+// filter sees it.
+func TestKernelFilter(t *testing.T) {
+	need(t)
+	l, host := newCable(t, lamp)
+	e := hear(t, l)
+	seen := make(chan int, 100)
+	e.parse = func(frame []byte) (dhcp.Sighting, bool, error) {
+		seen <- len(frame)
+		return dhcp.ParseFrame(frame)
+	}
+	tagged := func(vlan byte, f []byte) []byte {
+		return slices.Concat(f[:12], []byte{0x81, 0, 0, vlan}, f[12:])
+	}
+	passes := 0
+	for _, c := range filterCases() {
+		if len(c.frame) > 40 {
+			send(t, host, c.frame)
+			if c.pass {
+				passes++
+			}
+		}
+	}
+	send(t, host, tagged(5, discover()), tagged(0, discover()))
+	if s := e.await(t, "priority-tagged frame", of(dhcp.Seen, lamp)); s.URL != url {
+		t.Errorf("%+v", s)
+	}
+	if got := len(seen); got != passes+1 {
+		t.Errorf("the kernel let %d frames through; want %d", got, passes+1)
+	}
+}
+
+// TestInterfaceGone: Run ends with an error when the interface goes, and Open says that there is none.
+func TestInterfaceGone(t *testing.T) {
+	need(t)
+	for name, c := range map[string]struct {
+		how  []string
+		open error
+	}{"away": {[]string{"del", "lan0"}, ErrNoInterface}, "down": {[]string{"set", "lan0", "down"}, nil}} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := newCable(t, lamp)
+			e := hear(t, l)
+			run(t, append([]string{"ip", "-n", l.gateway, "link"}, c.how...)...)
+			select {
+			case err := <-e.ended:
+				if !errors.Is(err, unix.ENETDOWN) && !errors.Is(err, ErrNoInterface) {
+					t.Errorf("Run = %v", err)
+				}
+			case <-time.After(deadline):
+				t.Fatal("Run did not end")
+			}
+			inside(t, l.gateway, func() error {
+				again, err := Open("lan0")
+				if !errors.Is(err, c.open) {
+					t.Errorf("Open = %v; want %v", err, c.open)
+				}
+				if err == nil {
+					return again.Close()
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestRealSocketEnds: the end of the context ends a wait for frames.
+func TestRealSocketEnds(t *testing.T) {
+	need(t)
+	l, _ := newCable(t, lamp)
+	e := hear(t, l)
+	e.stop()
+	select {
+	case err := <-e.ended:
+		if err != nil {
+			t.Errorf("Run = %v; want nil", err)
+		}
+	case <-time.After(deadline):
+		t.Fatal("Run did not end")
+	}
+}

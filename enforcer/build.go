@@ -1,0 +1,425 @@
+package enforcer
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
+)
+
+// Member is one device as the ruleset sees it.
+type Member struct {
+	MAC     dhcp.MAC
+	Label   string       // for comments: a name for people
+	Policy  *Compiled    // nil: none, the device is not restricted
+	Addrs   []netip.Addr // addresses that are known to be its own
+	URL     mud.URL      // of the profile in force, for the classes of other devices; zero: in none
+	Trusted bool         // never restricted, also where devices without a URL are blocked
+}
+
+// Priorities of our base chains: unique, before every ordinary filter and after conntrack. In the bridge family they come
+// after br_netfilter (0), so that the inet chains have marked replies by then.
+const (
+	prioDNS      = -70
+	prioFrom     = -60
+	prioTo       = -59
+	prioFromLink = 10
+	prioToLink   = 11
+)
+
+type builder struct {
+	site    *Site
+	block   *Compiled // policy of devices without a URL where they are blocked
+	members []Member
+	known   func(set string) map[Key]Element
+	inet    *Table
+	bridge  *Table // nil where no LAN interface is a bridge
+}
+
+// Build puts together the ruleset for a site and its devices. block is the policy for devices that are no members, nil
+// where those are not restricted. known gives the elements that a learned set should have when it is made; may be nil.
+func Build(site *Site, members []Member, block *Compiled, known func(set string) map[Key]Element) Ruleset {
+	b := &builder{site: site, block: block, members: members, known: known, inet: newTable(Inet)}
+	if slices.ContainsFunc(site.LAN, func(l LANInterface) bool { return l.Bridge }) {
+		b.bridge = newTable(Bridge)
+	}
+	b.commonSets()
+	b.baseChains()
+	b.endChains()
+	b.devices()
+	if block != nil {
+		b.policy(block)
+	}
+	return Ruleset{Inet: b.inet, Bridge: b.bridge}
+}
+
+func newTable(f TableFamily) *Table {
+	return &Table{Family: f, Sets: map[string]*Set{}, Chains: map[string]*Chain{}}
+}
+
+func (t *Table) set(s Set) *Set {
+	if s.Elements == nil {
+		s.Elements = map[Key]Element{}
+	}
+	t.Sets[s.Name] = &s
+	return &s
+}
+
+// chain adds a chain of ours that is no policy. Its first comment carries a hash of what it says, since rules read back
+// from the kernel are compared by their comments.
+func (t *Table) chain(c Chain) {
+	if len(c.Rules) > 0 {
+		var text strings.Builder
+		c.text(&text, t.Family)
+		first := &c.Rules[0]
+		first.Comment = comment(strings.TrimSpace(first.Comment + " #" + shortHash(text.String())[:6]))
+	}
+	t.Chains[c.Name] = &c
+}
+
+func (b *builder) commonSets() {
+	lan := b.inet.set(Set{Name: setLAN, Key: TypeIfname})
+	for _, l := range b.site.LAN {
+		lan.Elements[Key{Name: l.Name}] = Element{}
+	}
+	b.inet.set(Set{Name: setDevices, Key: TypeMAC, Comment: "devices under policy"})
+	b.inet.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
+	b.inet.set(Set{Name: mapGateway, Key: TypeMAC, Map: true})
+	b.inet.set(meter(setNewFlows, TypeMAC))
+	b.inet.set(meter(setDenials, TypeMAC))
+	for _, v6 := range []bool{false, true} {
+		res := b.inet.set(Set{Name: setResolvers + suffix(v6), Key: addrType(v6), Comment: "whose answers open names"})
+		for _, a := range b.site.resolvers() {
+			if a.Is6() == v6 {
+				res.Elements[Key{Addr: a}] = Element{}
+			}
+		}
+		clients := meter(setDNSClients+suffix(v6), addrType(v6))
+		clients.Timeout = time.Hour
+		b.inet.set(clients)
+		if b.site.routed() {
+			b.inet.set(Set{Name: mapTo + suffix(v6), Key: addrType(v6), Map: true})
+			b.inet.set(meter(setDenials+suffix(v6), addrType(v6)))
+		}
+	}
+	if b.bridge != nil {
+		b.bridge.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
+		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
+		b.bridge.set(meter(setDenials, TypeMAC))
+		b.bridge.set(meter(setDenials+"_to", TypeMAC))
+	}
+}
+
+// meter is a set in which rules count.
+func meter(name string, key KeyType) Set {
+	return Set{Name: name, Key: key, Dynamic: true, HasTTL: true, Learned: true, Timeout: time.Minute, Size: meterSize}
+}
+
+// resolvers are those whose answers may open names: by default this host's own.
+func (s *Site) resolvers() []netip.Addr {
+	if len(s.Resolvers) > 0 {
+		return s.Resolvers
+	}
+	var out []netip.Addr
+	for _, l := range s.LAN {
+		for _, p := range l.Prefixes {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+func (b *builder) baseChains() {
+	from := func(name string, hook Hook, dispatch string, policy string) {
+		b.inet.chain(Chain{Name: name, Hook: hook, Priority: prioFrom, Rules: b.fromRules(dispatch, policy)})
+	}
+	from("forward_from", HookForward, mapFrom, blockChain(b.block, (*Compiled).Out))
+	from("input_from", HookInput, mapGateway, blockChain(b.block, (*Compiled).Gateway))
+	b.inet.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioTo, Rules: b.toRules()})
+	b.inet.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioTo, Rules: b.toRules()})
+	if b.site.Queue != QueueNone {
+		b.inet.chain(Chain{Name: "forward_dns", Hook: HookForward, Priority: prioDNS, Rules: b.holdRules()})
+		b.inet.chain(Chain{Name: "output_dns", Hook: HookOutput, Priority: prioDNS, Rules: b.holdRules()})
+	}
+	if b.bridge == nil {
+		return
+	}
+	b.bridge.chain(Chain{Name: "forward_from", Hook: HookForward, Priority: prioFromLink,
+		Rules: b.linkRules(false, blockChain(b.block, (*Compiled).Out))})
+	b.bridge.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioToLink,
+		Rules: b.linkRules(true, blockChain(b.block, (*Compiled).In))})
+	b.bridge.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioToLink,
+		Rules: b.linkRules(true, blockChain(b.block, (*Compiled).In))})
+}
+
+func blockChain(c *Compiled, name func(*Compiled) string) string {
+	if c == nil {
+		return ""
+	}
+	return name(c)
+}
+
+// fromRules judge what comes from the LAN. Established flows go first: a packet of one costs no more with a thousand
+// devices than with none.
+func (b *builder) fromRules(dispatch, block string) []Rule {
+	var rules []Rule
+	for _, v6 := range []bool{false, true} {
+		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Port{Proto: protoUDP, Dst: true, Lo: 53, Hi: 53},
+			IfIn{Set: setLAN}, EtherIn{Set: setDevices}, UpdateAddr{V6: v6, Set: setDNSClients + suffix(v6)}},
+			Comment: "a device asks: hold the answers"})
+	}
+	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"})
+	for _, r := range related() {
+		rules = append(rules, Rule{Exprs: append(r, accept), Comment: "error about an admitted flow"})
+	}
+	rules = append(rules, Rule{Exprs: []Expr{IfIn{Set: setLAN}, EtherMap{Map: dispatch}}})
+	if block != "" {
+		rules = append(rules, Rule{Exprs: []Expr{IfIn{Set: setLAN}, goTo(block)}, Comment: "devices without a MUD URL"})
+	}
+	return rules
+}
+
+// related matches ICMP errors about a tracked flow; other related flows are flows that no ACE names (T-48).
+func related() [][]Expr {
+	return [][]Expr{
+		{CtState{"related"}, IPVersion{false}, L4{protoICMP}},
+		{CtState{"related"}, IPVersion{true}, L4{protoICMPv6}},
+	}
+}
+
+// toRules mark the packets of admitted flows for the bridge table, which knows devices by MAC but flows only by this
+// mark. Where a LAN interface is no bridge, what is new goes to the device's policy by its address.
+func (b *builder) toRules() []Rule {
+	rules := []Rule{
+		{Exprs: []Expr{IfIn{Out: true, Not: true, Set: setLAN}, accept}, Comment: "not to a device"},
+		{Exprs: []Expr{MarkSet{Bit: b.site.Mark, Clear: true}}},
+		{Exprs: []Expr{CtState{"established"}, MarkSet{Bit: b.site.Mark}, accept}, Comment: "flow that was admitted"},
+	}
+	for _, r := range related() {
+		rules = append(rules, Rule{Exprs: append(r, MarkSet{Bit: b.site.Mark}, accept), Comment: "error about an admitted flow"})
+	}
+	if b.site.routed() {
+		for _, v6 := range []bool{false, true} {
+			rules = append(rules, Rule{Exprs: []Expr{AddrMap{V6: v6, Dst: true, Map: mapTo + suffix(v6)}}})
+		}
+	}
+	return rules
+}
+
+// holdRules hand DNS answers to devices under policy to us before they go on.
+func (b *builder) holdRules() []Rule {
+	var rules []Rule
+	for _, v6 := range []bool{false, true} {
+		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Port{Proto: protoUDP, Lo: 53, Hi: 53},
+			IfIn{Out: true, Set: setLAN}, CtState{"established"}, AddrIn{V6: v6, Set: setResolvers + suffix(v6)},
+			AddrIn{V6: v6, Dst: true, Set: setDNSClients + suffix(v6)},
+			Queue{Num: b.site.QueueNum, XT: b.site.Queue == QueueXT}}, Comment: "answers wait until their addresses are in"})
+	}
+	return rules
+}
+
+func (b *builder) linkRules(dst bool, block string) []Rule {
+	m := mapFrom
+	if dst {
+		m = mapTo
+	}
+	rules := []Rule{{Exprs: []Expr{EtherMap{Dst: dst, Map: m}}, Comment: "devices"}}
+	if block != "" {
+		exprs := []Expr{goTo(block)}
+		if dst {
+			exprs = []Expr{EtherUnicast{}, goTo(block)}
+		}
+		rules = append(rules, Rule{Exprs: exprs, Comment: "devices without a MUD URL"})
+	}
+	return rules
+}
+
+// endChains are where packets go that a policy does not allow, and the guard before every policy.
+func (b *builder) endChains() {
+	s := b.site
+	guard := []Rule{
+		{Exprs: []Expr{CtState{"invalid"}, Counter{}, drop}, Comment: "not part of any flow"},
+		{Exprs: []Expr{L4{protoTCP}, notSYN, Counter{}, drop}, Comment: "not part of any flow"},
+		{Exprs: []Expr{NoRouteBack{}, goTo("denied_spoof")}, Comment: "source address is not of this network"},
+		{Exprs: []Expr{Limit{By: ByEtherSrc, Set: setNewFlows, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
+			Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"},
+	}
+	if s.NoFib {
+		guard = slices.Delete(guard, 2, 3)
+	}
+	b.inet.chain(Chain{Name: chainGuard, Rules: guard})
+	b.end(b.inet, "denied_spoof", LogSpoof, drop, Limit{By: ByEtherSrc, Set: setDenials})
+	b.end(b.inet, "denied_flood", LogFlood, drop, Limit{By: ByEtherSrc, Set: setDenials})
+	b.ends(b.inet, "out", LogOut, Limit{By: ByEtherSrc, Set: setDenials})
+	if s.routed() {
+		b.ends(b.inet, "in", LogIn, Limit{By: ByIPv4Dst, Set: setDenials + "_4"}, Limit{By: ByIPv6Dst, Set: setDenials + "_6"})
+	}
+	if b.bridge != nil {
+		b.ends(b.bridge, "out", LogOut, Limit{By: ByEtherSrc, Set: setDenials})
+		b.ends(b.bridge, "in", LogIn, Limit{By: ByEtherDst, Set: setDenials + "_to"})
+	}
+}
+
+func (b *builder) ends(t *Table, base, prefix string, limits ...Limit) {
+	b.end(t, "denied_"+base, prefix, drop, limits...)
+	b.end(t, "observed_"+base, prefix+logWould, accept, limits...)
+}
+
+func (b *builder) end(t *Table, name, prefix string, v Verdict, limits ...Limit) {
+	c := Chain{Name: name}
+	for _, l := range limits {
+		l.Count, l.Per = b.site.DenialRate.Count, b.site.DenialRate.Per
+		l.Burst = uint32(max(5, min(2*l.Count, 1000)))
+		c.Rules = append(c.Rules, Rule{Exprs: []Expr{l, Log{Group: b.site.NFLOGGroup, Prefix: prefix}}})
+	}
+	c.Rules = append(c.Rules, Rule{Exprs: []Expr{Counter{}, v}})
+	t.chain(c)
+}
+
+func (b *builder) devices() {
+	for _, mac := range b.site.Trusted {
+		b.verdict(mac, "trusted", nil)
+	}
+	for _, m := range b.members {
+		switch {
+		case m.Trusted:
+			b.verdict(m.MAC, m.Label, nil)
+		case m.Policy != nil:
+			b.policy(m.Policy)
+			b.verdict(m.MAC, m.Label, m.Policy)
+			b.inet.Sets[setDevices].Elements[Key{MAC: m.MAC}] = Element{}
+			b.addresses(m)
+		}
+	}
+}
+
+// verdict puts a device into the maps: to its policy, or past everything where there is none.
+func (b *builder) verdict(mac dhcp.MAC, label string, p *Compiled) {
+	put := func(t *Table, m string, chain string) {
+		v := accept
+		if chain != "" {
+			v = goTo(chain)
+		}
+		t.Sets[m].Elements[Key{MAC: mac}] = Element{Verdict: v, Comment: comment(label)}
+	}
+	put(b.inet, mapFrom, blockChain(p, (*Compiled).Out))
+	put(b.inet, mapGateway, blockChain(p, (*Compiled).Gateway))
+	if b.bridge != nil {
+		put(b.bridge, mapFrom, blockChain(p, (*Compiled).Out))
+		put(b.bridge, mapTo, blockChain(p, (*Compiled).In))
+	}
+}
+
+func (b *builder) addresses(m Member) {
+	if !b.site.routed() {
+		return
+	}
+	for _, a := range m.Addrs {
+		b.inet.Sets[mapTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
+			Element{Verdict: goTo(m.Policy.In()), Comment: comment(m.Label)}
+	}
+}
+
+// policy adds a policy's chains, and its sets with their members, unless they are there already.
+func (b *builder) policy(p *Compiled) {
+	if _, done := b.inet.Chains[p.Out()]; done {
+		return
+	}
+	tables := []*Table{b.inet}
+	for _, c := range p.Inet {
+		b.inet.Chains[c.Name] = c
+	}
+	if b.bridge != nil {
+		tables = append(tables, b.bridge)
+		for _, c := range p.Bridge {
+			b.bridge.Chains[c.Name] = c
+		}
+	}
+	for _, s := range p.Sets {
+		if _, done := b.inet.Sets[s.Name]; done {
+			continue
+		}
+		elements := b.elements(p, s)
+		for _, t := range tables {
+			filled := *s
+			filled.Elements = elements
+			t.set(filled)
+		}
+	}
+}
+
+func (b *builder) elements(p *Compiled, s *Set) map[Key]Element {
+	switch {
+	case s.Learned:
+		if b.known == nil {
+			return nil
+		}
+		return b.known(s.Name)
+	case s.Interval:
+		ranges := b.site.localRanges()
+		for k := range ranges {
+			if k.Addr.Is6() != (s.Key == TypeIPv6) {
+				delete(ranges, k)
+			}
+		}
+		return ranges
+	}
+	out := map[Key]Element{}
+	for _, c := range p.Classes {
+		for _, v6 := range []bool{false, true} {
+			if c.Set+suffix(v6) == s.Name {
+				for _, a := range b.classMembers(c) {
+					if a.Is6() == v6 {
+						out[Key{Addr: a}] = Element{}
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// classMembers gives the addresses of who is in a class now.
+func (b *builder) classMembers(c Class) []netip.Addr {
+	var out []netip.Addr
+	add := func(hosts []Host) {
+		for _, h := range hosts {
+			if h.Addr.IsValid() {
+				out = append(out, h.Addr)
+			}
+		}
+	}
+	switch c.Kind {
+	case mud.RemoteController:
+		add(b.site.Controllers[c.Value])
+		return out
+	case mud.RemoteMyController:
+		for u, hosts := range b.site.MyControllers {
+			if u.String() == c.Value {
+				add(hosts)
+			}
+		}
+		return out
+	}
+	for _, m := range b.members {
+		if !m.URL.IsZero() && inClass(c, m.URL) {
+			out = append(out, m.Addrs...)
+		}
+	}
+	return out
+}
+
+func inClass(c Class, u mud.URL) bool {
+	switch c.Kind {
+	case mud.RemoteSameManufacturer:
+		return u.Authority() == c.Value
+	case mud.RemoteManufacturer:
+		return u.Host() == c.Value
+	case mud.RemoteModel:
+		return u.String() == c.Value
+	}
+	return false
+}

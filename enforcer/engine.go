@@ -1,0 +1,325 @@
+package enforcer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
+)
+
+// Config is what the administrator says about policies.
+type Config struct {
+	FailedAllow bool   // failed: allow
+	Onboarding  string // auto or approve
+	Observe     bool   // mode: observe, the default of devices
+}
+
+// Limits of the engine (invariant 7).
+const (
+	maxDevices       = 4096
+	maxAddrsOfDevice = 16
+	maxDenials       = 1000
+	eventQueue       = 1024
+)
+
+// State is what survives a restart.
+type State struct {
+	Version int       `json:"version"`
+	Devices []*Device `json:"devices"`
+}
+
+// Deps are the engine's connections to the world.
+type Deps struct {
+	Kernel  Kernel
+	Fetcher Fetcher
+	Save    func(State) error // called only on a change
+	Now     func() time.Time
+	Log     *slog.Logger
+	Names   *Names
+	Backoff func(try int) time.Duration // wait before trying a failed fetch again
+}
+
+// Engine is the loop that owns all state: events come in one at a time, and after each the kernel has what they ask for.
+type Engine struct {
+	Deps
+	cfg      Config
+	site     Site
+	trusted  map[dhcp.MAC]bool
+	devices  map[dhcp.MAC]*Device
+	profiles map[mud.URL]*profileState
+	compiled map[*mud.Profile]map[bool]*Compiled // by profile and observe
+	plain    map[PolicyKind]*Compiled
+	inForce  map[dhcp.MAC]*Compiled
+	have     Ruleset
+	degraded string // why the kernel does not have what it should
+	repairs  int
+	dirty    bool // state to save
+	unsaved  string
+	handed   map[string][]Host // classes as DHCP handed them out
+	denials  ring
+	started  time.Time
+	events   chan func()
+}
+
+// New makes an engine with what was saved before; Start then brings the kernel in line.
+func New(cfg Config, site Site, saved State, deps Deps) *Engine {
+	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
+		inForce: map[dhcp.MAC]*Compiled{}, handed: map[string][]Host{}, started: deps.Now(), events: make(chan func(), eventQueue)}
+	for _, d := range saved.Devices {
+		e.devices[d.MAC] = d
+	}
+	e.configure(cfg, site)
+	return e
+}
+
+func (e *Engine) configure(cfg Config, site Site) {
+	e.cfg, e.site = cfg, site
+	e.site.Controllers = e.classes(site.Controllers)
+	e.trusted = map[dhcp.MAC]bool{}
+	for _, m := range site.Trusted {
+		e.trusted[m] = true
+	}
+	e.compiled, e.plain = map[*mud.Profile]map[bool]*Compiled{}, map[PolicyKind]*Compiled{}
+}
+
+// classes adds the default members of the dns and ntp classes: this host and what DHCP handed out.
+func (e *Engine) classes(configured map[string][]Host) map[string][]Host {
+	out := maps.Clone(configured)
+	if out == nil {
+		out = map[string][]Host{}
+	}
+	var own []Host
+	for _, l := range e.site.LAN {
+		for _, p := range l.Prefixes {
+			own = append(own, Host{Addr: p.Addr()})
+		}
+	}
+	for _, c := range []string{ClassDNS, ClassNTP} {
+		if _, set := configured[c]; !set {
+			out[c] = append(slices.Clone(own), e.handed[c]...)
+		}
+	}
+	return out
+}
+
+// Start brings policies back as they were, from the disk alone, and adopts what the kernel still has. It is called before
+// the LAN is heard.
+func (e *Engine) Start() error {
+	have, err := e.Kernel.Ruleset()
+	if err != nil {
+		return err
+	}
+	e.have = have
+	e.Names.Restore(have, e.Now())
+	for _, d := range e.devices {
+		if d.Approved != "" {
+			e.Fetcher.Approve(d.URL, d.Approved)
+		}
+		if !d.URL.IsZero() {
+			e.load(d.URL)
+		}
+	}
+	e.adopt()
+	return e.sync()
+}
+
+// adopt takes the policies that the kernel has for those in force, so that flows are cut only where policies change.
+func (e *Engine) adopt() {
+	if e.have.Inet == nil || e.have.Inet.Sets[mapFrom] == nil {
+		return
+	}
+	for mac, d := range e.devices {
+		want := e.compile(e.judge(d).Policy)
+		el, there := e.have.Inet.Sets[mapFrom].Elements[Key{MAC: mac}]
+		if want != nil && there && el.Verdict.Chain == want.Out() {
+			e.inForce[mac] = want
+		}
+	}
+}
+
+// load gets a profile from the cache, and plans its refresh.
+func (e *Engine) load(u mud.URL) *profileState {
+	p := e.profiles[u]
+	if p != nil {
+		return p
+	}
+	p = &profileState{next: e.Now()}
+	e.profiles[u] = p
+	if doc, err := e.Fetcher.Load(u); err == nil {
+		p.doc, p.next = &doc, doc.NextRefresh
+	}
+	return p
+}
+
+// Run handles events until ctx ends.
+func (e *Engine) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	e.Tick()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-e.events:
+			f()
+			e.drain()
+			_ = e.sync() // logged there, and tried again at the next tick
+		case <-tick.C:
+			e.Tick()
+			_ = e.sync()
+		}
+	}
+}
+
+// drain handles what else is waiting, so that a thousand events make few changes of the kernel.
+func (e *Engine) drain() {
+	for range eventQueue {
+		select {
+		case f := <-e.events:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+// Do runs f in the loop and waits for it. It is how everything outside reads or changes the state.
+func (e *Engine) Do(ctx context.Context, f func(*Engine)) error {
+	done := make(chan struct{})
+	select {
+	case e.events <- func() { defer close(done); f(e) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Post runs f in the loop later, or drops it where the queue is full: sources of events repeat themselves.
+func (e *Engine) Post(f func(*Engine)) {
+	select {
+	case e.events <- func() { f(e) }:
+	default:
+	}
+}
+
+// Tick asks for what is due: profiles to fetch or to refresh.
+func (e *Engine) Tick() {
+	now := e.Now()
+	used := map[mud.URL]bool{}
+	for _, d := range e.devices {
+		if !d.URL.IsZero() {
+			used[d.URL] = true
+		}
+	}
+	for u := range used {
+		if p := e.load(u); !p.fetching && !p.next.After(now) {
+			p.fetching = e.Fetcher.Submit(u)
+		}
+	}
+	for u := range e.profiles {
+		if !used[u] {
+			delete(e.profiles, u)
+		}
+	}
+}
+
+// Fetched takes the outcome of a fetch.
+func (e *Engine) Fetched(u mud.URL, doc Verified, err error) {
+	p := e.profiles[u]
+	if p == nil {
+		return // nobody wants it any more
+	}
+	p.fetching = false
+	if err != nil {
+		e.fetchFailed(u, p, err)
+		return
+	}
+	if p.doc != nil && p.doc.SHA256 != doc.SHA256 && doc.Profile.LastUpdate.Before(p.doc.Profile.LastUpdate) {
+		e.fetchFailed(u, p, errors.New("the file offered is older than the one in force (R8520-3.4-a)"))
+		return
+	}
+	if p.doc == nil || p.doc.SHA256 != doc.SHA256 {
+		e.Log.Info("profile verified", "url", u.String(), "signer", doc.Signer, "sha256", doc.SHA256)
+		p.doc = &doc
+	}
+	p.doc.NextRefresh, p.err, p.held, p.tries, p.next = doc.NextRefresh, nil, "", 0, doc.NextRefresh
+}
+
+// fetchFailed keeps what is in force (R8520-1.6-i) and plans another try.
+func (e *Engine) fetchFailed(u mud.URL, p *profileState, err error) {
+	if p.err == nil || p.err.Error() != err.Error() {
+		e.Log.Warn("profile not usable", "url", u.String(), "err", err)
+	}
+	p.err, p.held = err, ""
+	var held HeldError
+	if errors.As(err, &held) {
+		p.held, _ = held.Held()
+	}
+	p.next = e.Now().Add(e.Backoff(p.tries))
+	p.tries++
+}
+
+// compile gives the chains of a policy, made once.
+func (e *Engine) compile(p *Policy) *Compiled {
+	switch {
+	case p == nil:
+		return nil
+	case p.Kind != PolicyProfile:
+		if e.plain[p.Kind] == nil {
+			e.plain[p.Kind] = Compile(*p, &e.site)
+		}
+		return e.plain[p.Kind]
+	}
+	byMode := e.compiled[p.Profile]
+	if byMode == nil {
+		byMode = map[bool]*Compiled{}
+		e.compiled[p.Profile] = byMode
+	}
+	if byMode[p.Observe] == nil {
+		byMode[p.Observe] = Compile(*p, &e.site)
+	}
+	return byMode[p.Observe]
+}
+
+// SetSite takes a new configuration, or new addresses of the LAN interfaces.
+func (e *Engine) SetSite(cfg Config, site Site) { e.configure(cfg, site) }
+
+// Device gives a device that is known.
+func (e *Engine) Device(mac dhcp.MAC) (*Device, bool) {
+	d, ok := e.devices[mac]
+	return d, ok
+}
+
+// addAddr binds an address to a device, and takes it from any other: an address is one device's at a time.
+func (e *Engine) addAddr(d *Device, a netip.Addr) {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || e.site.OwnAddr(a) || slices.Contains(d.Addrs, a) {
+		return
+	}
+	for _, other := range e.devices {
+		e.dropAddr(other, a)
+	}
+	if len(d.Addrs) >= maxAddrsOfDevice {
+		d.Addrs = slices.Delete(d.Addrs, 0, 1)
+	}
+	d.Addrs = append(d.Addrs, a)
+	e.dirty = true
+}
+
+func (e *Engine) dropAddr(d *Device, a netip.Addr) {
+	if i := slices.Index(d.Addrs, a); i >= 0 {
+		d.Addrs = slices.Delete(d.Addrs, i, i+1)
+		e.dirty = true
+	}
+}

@@ -1,0 +1,205 @@
+package enforcer
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
+)
+
+// Sighted takes what a frame on the LAN told about a device. A message without a URL says nothing about the URL (T-05).
+func (e *Engine) Sighted(s dhcp.Sighting) {
+	d := e.meet(s.MAC)
+	if d == nil {
+		return
+	}
+	e.note(&d.Hostname, s.Hostname)
+	e.note(&d.Vendor, s.Vendor)
+	e.note(&d.Interface, s.Interface)
+	switch s.Kind {
+	case dhcp.Bound:
+		e.addAddr(d, s.Addr)
+		e.handOut(ClassDNS, s.DNS)
+		e.handOut(ClassNTP, s.NTP)
+	case dhcp.Released, dhcp.Declined:
+		if slices.Contains(d.Addrs, s.Addr) {
+			e.dropAddr(d, s.Addr)
+			if _, err := e.Kernel.Cut(s.Addr, nil); err != nil {
+				e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", s.Addr.String(), "err", err)
+			}
+		}
+	}
+	switch {
+	case s.Problem != "":
+		e.badURL(d, s.Problem)
+	case s.URL != "":
+		u, err := mud.ParseURL(s.URL)
+		if err != nil {
+			e.badURL(d, err.Error())
+			return
+		}
+		e.announced(d, u, string(s.Source))
+	}
+}
+
+// meet gives the device with a MAC, made if it is new. It is nil for what cannot be a device, and where there are so many
+// that even those without a URL fill the table: a flood of invented MACs must not take memory (T14).
+func (e *Engine) meet(mac dhcp.MAC) *Device {
+	if mac.IsZero() || mac.IsMulticast() {
+		return nil
+	}
+	d := e.devices[mac]
+	if d == nil {
+		if len(e.devices) >= maxDevices && !e.forgetOldest() {
+			e.Log.Warn("too many devices, a new one is ignored", "mac", mac.String(), "limit", maxDevices)
+			return nil
+		}
+		d = &Device{MAC: mac, FirstSeen: e.Now().UTC()}
+		e.devices[mac] = d
+		e.dirty = true
+	}
+	d.LastSeen = e.Now()
+	return d
+}
+
+// forgetOldest makes room by forgetting the device that was silent for longest, of those about which there is nothing to
+// keep.
+func (e *Engine) forgetOldest() bool {
+	var oldest *Device
+	for _, d := range e.devices {
+		if d.URL.IsZero() && d.BadURL == "" && !d.Quarantine && !d.Held && d.Mode == "" &&
+			(oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
+			oldest = d
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(e.devices, oldest.MAC)
+	return true
+}
+
+func (e *Engine) note(field *string, value string) {
+	if value != "" && *field != value {
+		*field = value
+		e.dirty = true
+	}
+}
+
+// handOut takes what our DHCP server hands out as this network's DNS or NTP.
+func (e *Engine) handOut(class string, addrs []netip.Addr) {
+	const most = 8
+	for _, a := range addrs {
+		h := Host{Addr: a}
+		if !a.IsValid() || a.IsUnspecified() || e.site.OwnAddr(a) || slices.Contains(e.handed[class], h) || len(e.handed[class]) >= most {
+			continue
+		}
+		e.handed[class] = append(e.handed[class], h)
+		if !slices.Contains(e.site.Controllers[class], h) {
+			e.site.Controllers[class] = append(e.site.Controllers[class], h)
+		}
+	}
+}
+
+// badURL remembers an announcement that is no MUD URL: the device is not one without a URL, and what it was bound to
+// before stays.
+func (e *Engine) badURL(d *Device, why string) {
+	why = mud.Clean(why, 200)
+	if d.BadURL != why {
+		e.Log.Warn("announced MUD URL not usable", "mac", d.MAC.String(), "device", e.label(d), "why", why)
+		d.BadURL, e.dirty = why, true
+	}
+}
+
+// announced binds a URL to a device. The first binding behind which a profile was enforced is pinned: another URL, which
+// may be a compromised device's wish for more, waits for the administrator (T1, T2, R8520-16-j).
+func (e *Engine) announced(d *Device, u mud.URL, source string) {
+	switch {
+	case d.URL == u:
+		if !d.Pending.IsZero() {
+			d.Pending, e.dirty = mud.URL{}, true
+		}
+	case d.Pending == u:
+	case d.URL.IsZero() || !d.Trusted && d.Source != sourceAdmin:
+		e.bind(d, u, source)
+	default:
+		e.Log.Warn("device announced another MUD URL; the old profile stays", "mac", d.MAC.String(), "url", d.URL.String(),
+			"announced", u.String())
+		d.Pending, e.dirty = u, true
+	}
+}
+
+const sourceAdmin = "admin"
+
+func (e *Engine) bind(d *Device, u mud.URL, source string) {
+	e.Log.Info("MUD URL", "mac", d.MAC.String(), "url", u.String(), "source", source)
+	d.URL, d.Source, d.Pending, d.BadURL, d.Trusted, d.Approved = u, source, mud.URL{}, "", false, ""
+	e.dirty = true
+	e.Tick() // the fetch starts now; until it ends the device is restricted
+}
+
+// Neighbour takes an address that the kernel saw a host on the LAN use.
+func (e *Engine) Neighbour(mac dhcp.MAC, iface string, a netip.Addr) {
+	if d := e.devices[mac]; d != nil {
+		d.LastSeen = e.Now()
+		e.note(&d.Interface, iface)
+		e.addAddr(d, a)
+	}
+}
+
+// Approve lets the administrator accept what waits: another URL, or the file as it is now.
+func (e *Engine) Approve(d *Device) error {
+	if !d.Pending.IsZero() {
+		e.bind(d, d.Pending, d.Source)
+		return nil
+	}
+	d.Held, e.dirty = false, true
+	p := e.profiles[d.URL]
+	switch {
+	case d.URL.IsZero():
+		return fmt.Errorf("device %s has no MUD URL; give it one with: mudguard assign %s URL", d.MAC, d.MAC)
+	case p != nil && p.doc != nil:
+		d.Approved = p.doc.SHA256
+	case p != nil && p.held != "":
+		// The file is fetched once more and taken if it is still that very one.
+		d.Approved, p.next = p.held, e.Now()
+		e.Fetcher.Approve(d.URL, p.held)
+		e.Tick()
+	default:
+		return fmt.Errorf("there is no profile for %s yet, so nothing to approve", d.MAC)
+	}
+	return nil
+}
+
+// Hold withdraws an approval: the device gets infrastructure only until it is approved.
+func (e *Engine) Hold(d *Device) { d.Held, d.Approved, e.dirty = true, "", true }
+
+// Quarantine cuts a device off, but for DHCP.
+func (e *Engine) Quarantine(d *Device) { d.Quarantine, e.dirty = true, true }
+
+// Release ends a quarantine or a hold.
+func (e *Engine) Release(d *Device) { d.Quarantine, d.Held, e.dirty = false, false, true }
+
+// SetMode makes a device observed or enforced, whatever the default.
+func (e *Engine) SetMode(d *Device, mode string) { d.Mode, e.dirty = mode, true }
+
+// Forget removes all we know about a device. If it speaks again, it is new.
+func (e *Engine) Forget(d *Device) {
+	delete(e.devices, d.MAC)
+	e.dirty = true
+}
+
+// Assign binds a URL by hand; the zero URL takes it away. The device need not have been seen.
+func (e *Engine) Assign(mac dhcp.MAC, u mud.URL) error {
+	d := e.meet(mac)
+	if d == nil {
+		return fmt.Errorf("%s cannot be a device's MAC", mac)
+	}
+	e.bind(d, u, sourceAdmin)
+	if u.IsZero() {
+		d.Source = ""
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package enforcer
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
+)
+
+// sync brings the kernel and the disk in line with the state: one transaction, or none where nothing changed.
+func (e *Engine) sync() error {
+	policies := e.policies()
+	want := e.build(policies)
+	err := e.apply(want)
+	if err == nil {
+		e.changed(policies)
+		e.inForce = policies
+	}
+	return errors.Join(err, e.save())
+}
+
+// policies gives what every device should be under.
+func (e *Engine) policies() map[dhcp.MAC]*Compiled {
+	out := make(map[dhcp.MAC]*Compiled, len(e.devices))
+	used := map[*mud.Profile]bool{}
+	for mac, d := range e.devices {
+		j := e.judge(d)
+		if c := e.compile(j.Policy); c != nil {
+			out[mac] = c
+			used[j.Policy.Profile] = true
+		}
+		if j.Status == StatusEnforced && !d.Trusted {
+			d.Trusted, e.dirty = true, true
+		}
+	}
+	maps.DeleteFunc(e.compiled, func(p *mud.Profile, _ map[bool]*Compiled) bool { return !used[p] })
+	return out
+}
+
+func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
+	members := make([]Member, 0, len(e.devices))
+	var refs []NameRef
+	seen := map[*Compiled]bool{}
+	for _, mac := range e.macs() {
+		d, p := e.devices[mac], policies[mac]
+		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Trusted: e.trusted[mac]}
+		if p != nil && d.Trusted && !d.Quarantine {
+			m.URL = d.URL
+		}
+		members = append(members, m)
+		if p != nil && !seen[p] {
+			seen[p] = true
+			refs = append(refs, p.Names...)
+		}
+	}
+	e.Names.Use(refs)
+	var block *Compiled
+	if e.site.BlockUnmanaged {
+		block = e.compile(&Policy{Kind: PolicyRestricted})
+	}
+	return Build(&e.site, members, block, func(set string) map[Key]Element { return e.Names.Elements(set, e.Now()) })
+}
+
+func (e *Engine) macs() []dhcp.MAC {
+	return slices.SortedFunc(maps.Keys(e.devices), func(a, b dhcp.MAC) int { return slices.Compare(a[:], b[:]) })
+}
+
+// label is what a device is called in comments and sentences.
+func (e *Engine) label(d *Device) string {
+	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
+		if name := strings.TrimSpace(p.doc.Profile.MfgName + " " + p.doc.Profile.ModelName); name != "" {
+			return mud.Clean(name, 60)
+		}
+		if s := p.doc.Profile.SystemInfo; s != "" {
+			return mud.Clean(s, 60)
+		}
+	}
+	if d.Hostname != "" {
+		return mud.Clean(d.Hostname, 60)
+	}
+	return d.MAC.String()
+}
+
+// apply sends the difference. After an error it reads back what is there, so that the next try starts from the truth (N3).
+func (e *Engine) apply(want Ruleset) error {
+	d := Diff(e.have, want)
+	if d.Empty() {
+		return nil
+	}
+	if err := e.Kernel.Apply(d); err != nil {
+		if e.degraded != err.Error() {
+			e.Log.Error("the kernel refused a change; the last ruleset stays in force", "err", err)
+		}
+		e.degraded = err.Error()
+		if have, rerr := e.Kernel.Ruleset(); rerr == nil {
+			e.have = have
+		}
+		return err
+	}
+	e.degraded = ""
+	e.have = want
+	return nil
+}
+
+// changed cuts the flows of devices whose policy is another one now, as far as it does not allow them (T-20).
+func (e *Engine) changed(policies map[dhcp.MAC]*Compiled) {
+	for mac, d := range e.devices {
+		if policies[mac] == e.inForce[mac] || policies[mac] == nil || sameName(policies[mac], e.inForce[mac]) {
+			continue
+		}
+		e.Log.Info("policy", "mac", mac.String(), "device", e.label(d), "state", string(e.judge(d).Status), "chains", policies[mac].Name)
+		for _, a := range d.Addrs {
+			e.cut(d, a)
+		}
+	}
+}
+
+func sameName(a, b *Compiled) bool { return a != nil && b != nil && a.Name == b.Name }
+
+func (e *Engine) cut(d *Device, a netip.Addr) {
+	n, err := e.Kernel.Cut(a, func(f Flow) bool { return e.allows(d, f) })
+	if err != nil {
+		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
+	} else if n > 0 {
+		e.Log.Info("flows cut", "mac", d.MAC.String(), "addr", a.String(), "flows", n)
+	}
+}
+
+// allows says whether a device's policy would admit a flow that is already there.
+func (e *Engine) allows(d *Device, f Flow) bool {
+	p := e.packet(d, f, !slices.Contains(d.Addrs, f.Src))
+	return e.evaluate(p).Accept
+}
+
+func (e *Engine) evaluate(p Packet) Result {
+	return Evaluate(e.have, &e.site, p, func(set string, a netip.Addr) bool { return e.Names.Has(set, a, e.Now()) })
+}
+
+// wan stands for every interface that is not of the LAN.
+const wan = "(wan)"
+
+// packet is the first packet of a flow from a device, or to it where in.
+func (e *Engine) packet(d *Device, f Flow, in bool) Packet {
+	p := Packet{Flow: f, State: "new", TCPFlags: tcpSYN}
+	lan := d.Interface
+	if lan == "" && len(e.site.LAN) > 0 {
+		lan = e.site.LAN[0].Name
+	}
+	peer := e.peer(lan, f.Dst)
+	if in {
+		peer = e.peer(lan, f.Src)
+		p.In, p.Out, p.DstMAC = peer, lan, d.MAC
+		p.SrcMAC = e.macOf(f.Src)
+	} else {
+		p.In, p.Out, p.SrcMAC = lan, peer, d.MAC
+		p.DstMAC = e.macOf(f.Dst)
+	}
+	return p
+}
+
+// peer is the interface behind which an address is: "" for this host.
+func (e *Engine) peer(lan string, a netip.Addr) string {
+	if e.site.OwnAddr(a) {
+		return ""
+	}
+	for _, l := range e.site.LAN {
+		for _, p := range l.Prefixes {
+			if p.Masked().Contains(a) {
+				return l.Name
+			}
+		}
+	}
+	if a.IsLinkLocalUnicast() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return lan
+	}
+	return wan
+}
+
+func (e *Engine) macOf(a netip.Addr) dhcp.MAC {
+	for mac, d := range e.devices {
+		if slices.Contains(d.Addrs, a) {
+			return mac
+		}
+	}
+	return dhcp.MAC{}
+}
+
+// save writes the state where it changed. A disk that refuses is shown; the kernel has the policy all the same.
+func (e *Engine) save() error {
+	if !e.dirty {
+		return nil
+	}
+	s := State{Version: 1}
+	for _, mac := range e.macs() {
+		s.Devices = append(s.Devices, e.devices[mac])
+	}
+	if err := e.Save(s); err != nil {
+		if e.unsaved != err.Error() {
+			e.Log.Error("state not saved; it will be lost at a restart", "err", err)
+		}
+		e.unsaved = err.Error()
+		return err
+	}
+	e.dirty, e.unsaved = false, ""
+	return nil
+}
+
+// Repair is called when somebody else changed our tables: it reads them back and puts right what is not as it should be.
+func (e *Engine) Repair() {
+	have, err := e.Kernel.Ruleset()
+	if err != nil {
+		e.Log.Error("tables cannot be read back", "err", err)
+		return
+	}
+	if !Diff(have, e.have).Empty() {
+		e.repairs++
+		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
+	}
+	e.have = have
+}

@@ -1,0 +1,212 @@
+package enforcer
+
+import (
+	"net/netip"
+	"time"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
+)
+
+// DeviceView is a device as people and scripts see it (CONTRACT.md, JSON).
+type DeviceView struct {
+	MAC        dhcp.MAC     `json:"mac"`
+	Addresses  []netip.Addr `json:"addresses"`
+	Hostname   string       `json:"hostname"`
+	Vendor     string       `json:"vendor"`
+	URL        string       `json:"url"`
+	PendingURL string       `json:"pending_url,omitempty"`
+	Source     string       `json:"source"`
+	State      Status       `json:"state"`
+	Policy     string       `json:"policy"` // name of its chains; "" where it is not restricted
+	Reason     string       `json:"reason"`
+	FirstSeen  time.Time    `json:"first_seen"`
+	LastSeen   time.Time    `json:"last_seen"`
+	Profile    *ProfileView `json:"profile"`
+	Label      string       `json:"label"`
+	// Only where one device is asked for.
+	Infrastructure []string      `json:"infrastructure,omitempty"`
+	ACEs           []ACEView     `json:"aces,omitempty"`
+	Names          []NameView    `json:"names,omitempty"`
+	Problems       []mud.Problem `json:"problems,omitempty"`
+	Denials        []Denial      `json:"denials,omitempty"`
+}
+
+// ProfileView is what a profile says of itself.
+type ProfileView struct {
+	SystemInfo  string    `json:"systeminfo"`
+	MfgName     string    `json:"mfg_name"`
+	ModelName   string    `json:"model_name"`
+	LastUpdate  time.Time `json:"last_update"`
+	NextRefresh time.Time `json:"next_refresh"`
+	Signer      string    `json:"signer"`
+	SHA256      string    `json:"sha256"`
+	Supported   bool      `json:"supported"`
+	Allows      string    `json:"allows"`
+}
+
+// ACEView is one ACE of a device's profile: what it says in words, and what came of it.
+type ACEView struct {
+	Direction string `json:"direction"` // from-device or to-device
+	ACL       string `json:"acl"`
+	ACE       string `json:"ace"`
+	Path      string `json:"path"`
+	Action    string `json:"action"`
+	Text      string `json:"text"`
+	Decision  string `json:"decision"` // applied, replies only, or refused and why
+	Packets   uint64 `json:"packets"`  // first packets of flows; of all devices with this policy
+	Bytes     uint64 `json:"bytes"`
+}
+
+// NameView is a name of a profile and its addresses that are open now.
+type NameView struct {
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses"`
+}
+
+// View shows a device; whole adds what is only shown of one.
+func (e *Engine) View(d *Device, whole bool) DeviceView {
+	j := e.judge(d)
+	v := DeviceView{MAC: d.MAC, Addresses: append([]netip.Addr{}, d.Addrs...), Hostname: mud.Clean(d.Hostname, 64),
+		Vendor: mud.Clean(d.Vendor, 64), URL: d.URL.String(), Source: d.Source, State: j.Status, Reason: mud.Clean(j.Reason, 500),
+		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen.UTC(), Label: e.label(d)}
+	if !d.Pending.IsZero() {
+		v.PendingURL = d.Pending.String()
+	}
+	if c := e.inForce[d.MAC]; c != nil {
+		v.Policy = c.Name
+	}
+	p := e.profiles[d.URL]
+	if p == nil || p.doc == nil {
+		if whole {
+			v.Infrastructure = infrastructure(j)
+			v.Denials = e.Denials(0, d.MAC)
+		}
+		return v
+	}
+	pr := p.doc.Profile
+	v.Profile = &ProfileView{SystemInfo: mud.Clean(pr.SystemInfo, 60), MfgName: mud.Clean(pr.MfgName, 64), ModelName: mud.Clean(pr.ModelName, 64),
+		LastUpdate: pr.LastUpdate, NextRefresh: p.next.UTC(), Signer: p.doc.Signer, SHA256: p.doc.SHA256, Supported: pr.Supported,
+		Allows: describeProfile(&pr)}
+	if whole {
+		v.Infrastructure = infrastructure(j)
+		v.Problems = p.doc.Problems
+		v.Denials = e.Denials(0, d.MAC)
+		v.ACEs = aceViews(&pr)
+		for _, n := range compiledNames(e.inForce[d.MAC]) {
+			v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
+		}
+	}
+	return v
+}
+
+// infrastructure lists what a device may do besides its profile: local policy, told apart from MUD (R8520-A-a).
+func infrastructure(j Judgement) []string {
+	if j.Policy == nil {
+		return nil
+	}
+	out := []string{"DHCP and DHCPv6 with this network", "ARP, neighbour discovery, IGMP and MLD", "ICMP errors about its own flows"}
+	if j.Policy.Kind != PolicyQuarantine {
+		out = append(out, "DNS (UDP by RFC 8520, TCP by us) and NTP of this network")
+	}
+	return out
+}
+
+func compiledNames(c *Compiled) []NameRef {
+	if c == nil {
+		return nil
+	}
+	return c.Names
+}
+
+func aceViews(p *mud.Profile) []ACEView {
+	var out []ACEView
+	add := func(pol *mud.Policy, direction string, decide func(*mud.ACE) string) {
+		if pol == nil {
+			return
+		}
+		for i := range pol.ACEs {
+			a := &pol.ACEs[i]
+			v := ACEView{Direction: direction, ACL: clean(a.ACL), ACE: clean(a.Name), Path: a.Path, Action: "drop",
+				Text: describeACE(a), Decision: decide(a)}
+			if a.Action == mud.Accept {
+				v.Action = "accept"
+			}
+			if a.Refused != "" {
+				v.Decision = "refused: " + clean(a.Refused)
+			}
+			out = append(out, v)
+		}
+	}
+	add(p.FromDevice, "from-device", func(a *mud.ACE) string {
+		return pick(a.Action == mud.Accept && a.Match.Initiated == mud.ToDevice, "replies only (T-02)", "applied")
+	})
+	opening := map[*mud.ACE]bool{}
+	for _, a := range unmirrored(opens(aces(p.ToDevice), mud.ToDevice), aces(p.FromDevice)) {
+		opening[a] = true
+	}
+	add(p.ToDevice, "to-device", func(a *mud.ACE) string {
+		return pick(a.Action == mud.Accept && !opening[a], "replies only (T-01)", "applied")
+	})
+	return out
+}
+
+// Views shows all devices, in the order of their MACs.
+func (e *Engine) Views() []DeviceView {
+	out := []DeviceView{}
+	for _, mac := range e.macs() {
+		out = append(out, e.View(e.devices[mac], false))
+	}
+	return out
+}
+
+// Gap is something that is not enforced, or not as well as it should be, and why.
+type Gap struct {
+	What string `json:"what"`
+	Why  string `json:"why"`
+}
+
+// Summary is the engine's part of the status.
+type Summary struct {
+	Started time.Time `json:"started"`
+	Devices int       `json:"devices"`
+	Held    int       `json:"held"`
+	Repairs int       `json:"repairs"`
+	Gaps    []Gap     `json:"gaps"`
+}
+
+// Summary tells how things stand.
+func (e *Engine) Summary() Summary {
+	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}}
+	for _, d := range e.devices {
+		if e.judge(d).Status == StatusHeld {
+			s.Held++
+		}
+	}
+	gap := func(what, why string) { s.Gaps = append(s.Gaps, Gap{what, why}) }
+	if e.degraded != "" {
+		gap("the kernel does not have the newest policy", e.degraded)
+	}
+	if e.unsaved != "" {
+		gap("state is not saved", e.unsaved)
+	}
+	if e.site.Queue == QueueNone {
+		gap("DNS answers are not held", "the kernel has neither nft_queue nor the xt target NFQUEUE; names are looked up ahead of time only")
+	}
+	if e.site.NoFib {
+		gap("spoofed source addresses", "the kernel has no nft_fib")
+	}
+	if e.site.routed() {
+		gap("traffic between hosts behind one interface", "a LAN interface is no bridge, so frames between them do not pass this host, and what reaches a device is judged by its known addresses")
+	}
+	if e.site.Bridge == BridgeStateless {
+		gap("replies between LAN hosts are judged by ports and flags", "the kernel has neither bridge connection tracking (nf_conntrack_bridge) nor br_netfilter")
+	}
+	if e.site.Literal {
+		gap("literal reading", "mirrored to-device entries open what they literally say (T-01)")
+	}
+	for _, n := range e.Names.Notes() {
+		gap("a name of a profile", n)
+	}
+	return s
+}

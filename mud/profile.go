@@ -1,0 +1,134 @@
+package mud
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Profile is one parsed MUD file: what a manufacturer declares for a device (RFC 8520 section 3).
+// The zero Profile allows nothing.
+type Profile struct {
+	URL           URL           // mud-url, normalised
+	Signature     string        // mud-signature as an absolute https URL; "" where the file names none
+	LastUpdate    time.Time     // last-update
+	CacheValidity time.Duration // cache-validity, 1 h to 168 h, default 48 h
+	Supported     bool          // is-supported
+	SystemInfo    string        // systeminfo; hostile text like every string here
+	MfgName       string
+	ModelName     string
+	FirmwareRev   string
+	SoftwareRev   string
+	Documentation string
+	Extensions    []string
+
+	// FromDevice and ToDevice are the two policies, or nil where the file has no such container.
+	// Both nil means that the file states no policy (T-12).
+	FromDevice *Policy
+	ToDevice   *Policy
+}
+
+// Policy is one direction of a profile: its ACEs in the order in which they are evaluated,
+// those of several ACLs in file order (T-08).
+type Policy struct {
+	ACEs []ACE
+}
+
+// Action is what a matching ACE does.
+type Action uint8
+
+// The actions that a MUD file may use (RFC 8520 section 2); reject is read as Drop.
+const (
+	Drop Action = iota
+	Accept
+)
+
+// Direction says which side opens a flow.
+type Direction uint8
+
+// Directions of RFC 8520 section 4.8; DirectionAny is an absent direction-initiated.
+const (
+	DirectionAny Direction = iota
+	FromDevice
+	ToDevice
+)
+
+// ACE is one access control entry, read from the device's point of view: which side of it is the
+// device follows from the policy that lists it (RFC 8520 section 2).
+type ACE struct {
+	ACL, Name string // names in the file
+	Path      string // JSON path, e.g. ietf-access-control-list:acls.acl[0].aces.ace[1]
+	Match     Match
+	Action    Action
+	// Refused says why this ACE is not applied; "" for an ACE that is. An accept that is refused opens
+	// nothing; a drop is never refused for what it does not understand, it drops more (T-13).
+	Refused string
+}
+
+// Match is the condition of an ACE. Every field narrows; the zero value matches everything.
+type Match struct {
+	Family     Family
+	Protocol   *uint8   // IP protocol number; nil any. A tcp, udp or icmp container sets it.
+	Remotes    []Remote // all of them must hold; none: any peer
+	RemotePort Ports    // the peer's port
+	LocalPort  Ports    // the device's port
+	ICMPType   *uint8
+	ICMPCode   *uint8
+	Initiated  Direction // direction-initiated; only with TCP
+}
+
+// Family is the IP version that an ACE is about.
+type Family uint8
+
+// Families; FamilyAny matches both.
+const (
+	FamilyAny Family = 0
+	IPv4      Family = 4
+	IPv6      Family = 6
+)
+
+// Ports is a port condition: Lo <= port <= Hi, or not that where Not is set. The zero value is any port.
+type Ports struct {
+	Set    bool
+	Not    bool
+	Lo, Hi uint16
+}
+
+// RemoteKind says by what an ACE names the peer.
+type RemoteKind uint8
+
+// The ways to name a peer (RFC 8520 sections 4 and 8, RFC 8519 networks).
+const (
+	RemoteName             RemoteKind = iota + 1 // Value: lower-case domain name without the trailing dot
+	RemotePrefix                                 // Prefix
+	RemoteController                             // Value: class URI
+	RemoteMyController                           //
+	RemoteLocalNetworks                          //
+	RemoteSameManufacturer                       //
+	RemoteManufacturer                           // Value: host
+	RemoteModel                                  // Value: MUD URL, normalised
+)
+
+// Remote is one condition on the peer of a flow.
+type Remote struct {
+	Kind   RemoteKind
+	Value  string
+	Prefix netip.Prefix
+}
+
+// Severity grades a Problem.
+type Severity string
+
+// Severities of Problems.
+const (
+	SeverityError   Severity = "error"   // the file, or this ACE, is not used
+	SeverityWarning Severity = "warning" // used, but narrower or riskier than written
+	SeverityNote    Severity = "note"    // worth knowing
+)
+
+// Problem is one thing found wrong with a file, or a part of it that is not enforced.
+type Problem struct {
+	Path     string   `json:"path"`     // JSON path
+	Row      string   `json:"row"`      // row of the standards checklist, e.g. R8520-4.8-a or T-13
+	Severity Severity `json:"severity"` //
+	Message  string   `json:"message"`  // what, why and what to do, in plain words
+}
