@@ -219,7 +219,8 @@ func TestCheckKeyKinds(t *testing.T) {
 	}
 }
 
-const corpus = "/work/shared/corpus/signed"
+// corpus is next to the repository, where the project is developed.
+const corpus = "../../../shared/corpus/signed"
 
 // Signatures found in the wild, by other people's tools.
 func TestVerifyCorpus(t *testing.T) {

@@ -1,0 +1,62 @@
+# mudguard: make demo shows it, make test runs everything, make release builds the binaries.
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+MAX_BYTES := 12582912 # 12 MiB a binary: it must fit a router (aim: 10)
+FUZZTIME  ?= 10s
+SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PACKAGES  := nftables iproute2 udhcpc isc-dhcp-client dnsmasq-base openssl conntrack libyang2-tools procps
+TOOLS     := nft ip udhcpc dhclient dnsmasq openssl conntrack yanglint ps
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: all build demo test deps lint vuln fuzz bench release clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mudguard ./cmd/mudguard
+
+# demo needs nothing but Go and a kernel with nftables: the program makes its own networks and servers.
+demo: build
+	$(SUDO) bin/mudguard demo
+
+# test runs everything, also the tests with real clients and packets: those need root.
+test: deps
+	go vet ./...
+	$(SUDO) env "PATH=$$PATH" go test -race -timeout 30m ./...
+
+# deps installs the programs that tests use as the other side. The product itself runs none.
+deps:
+	@for t in $(TOOLS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $$t >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# vuln needs the vulnerability database, which not every network reaches.
+vuln:
+	go run $(GOVULNCHECK) ./...
+
+fuzz:
+	@set -e; for p in $$(go list ./...); do \
+	for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+bench: deps
+	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench . -benchtime 2s ./...
+
+release:
+	@mkdir -p dist; set -e; \
+	for t in amd64 arm64 arm:7 mips mipsle; do \
+	arch=$${t%%:*}; arm=; case $$t in *:*) arm=$${t#*:};; esac; out=dist/mudguard-linux-$$arch; [ -z "$$arm" ] || out=$${out}v$$arm; \
+	CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=$$arm GOMIPS=softfloat \
+	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $$out ./cmd/mudguard; \
+	size=$$(stat -c %s $$out); echo "$$out $$size bytes"; \
+	[ $$size -le $(MAX_BYTES) ] || { echo "$$out is larger than $(MAX_BYTES) bytes"; exit 1; }; done
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,236 @@
+package enforcertest
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mudguard/enforcer"
+	"mudguard/mud"
+)
+
+// Device is a host of the site and the policy that it is under.
+type Device struct {
+	Host    string
+	Kind    enforcer.PolicyKind // "" with a Profile: PolicyProfile; "" without: not restricted
+	Profile *Profile
+	Observe bool
+	Trusted bool
+}
+
+// Case is one set of policies and the packets that it must stop or let pass. Probes run in order in one kernel; each
+// uses ports of its own, so that no flow helps another but for its replies.
+type Case struct {
+	Name    string // starts with the rows of standards.md that it is about
+	Devices []Device
+	Probes  []Probe
+	// Site changes the site before policies are compiled; may be nil.
+	Site func(*enforcer.Site)
+	// Block puts devices without a policy under the restricted one (unmanaged: block).
+	Block bool
+}
+
+// Flag bits of TCP for Probe.Flags.
+const (
+	FIN uint8 = 0x01
+	SYN uint8 = 0x02
+	RST uint8 = 0x04
+	ACK uint8 = 0x10
+)
+
+// Probe is one packet that opens a flow, or pretends to belong to one.
+type Probe struct {
+	Name     string
+	From, To string // hosts of the site, or an address in To
+	V6       bool
+	Proto    string // tcp, udp, icmp or icmpv6
+	Sport    uint16
+	Dport    uint16
+	ICMPType uint8
+	Flags    uint8      // of TCP; 0: SYN, which opens a flow
+	Spoof    netip.Addr // source address to claim instead of From's
+	Want     bool       // it arrives, and so do replies to it
+	Log      string     // prefix of the denial that it makes; "" where the test does not care
+}
+
+// Direction says from where to where a probe goes: out, in, lateral, to-gateway or from-gateway.
+func (p Probe) Direction() string {
+	switch {
+	case p.From == "gateway":
+		return "from-gateway"
+	case p.To == "gateway":
+		return "to-gateway"
+	case p.FromHost().WAN:
+		return "in"
+	case p.ToHost().WAN:
+		return "out"
+	}
+	return "lateral"
+}
+
+// Stateful says that stopping the probe takes connection tracking: it looks like a reply.
+func (p Probe) Stateful() bool { return p.Flags != 0 && p.Flags != SYN }
+
+// FromHost is the sender.
+func (p Probe) FromHost() Host { return HostNamed(p.From) }
+
+// ToHost is the receiver. One that is only an address is on the WAN, or on the LAN where its network is there.
+func (p Probe) ToHost() Host {
+	a, err := netip.ParseAddr(p.To)
+	if err != nil {
+		return HostNamed(p.To)
+	}
+	site := Site(enforcer.BridgeConntrack)
+	return Host{Name: p.To, V4: a, V6: a, WAN: !site.OnLAN(a)}
+}
+
+// Protocol is the number of Proto.
+func (p Probe) Protocol() uint8 { return map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}[p.Proto] }
+
+// Packet is the probe as the gateway's hooks see it.
+func (p Probe) Packet() enforcer.Packet {
+	from, to := p.FromHost(), p.ToHost()
+	k := enforcer.Packet{In: iface(from), Out: iface(to), SrcMAC: from.MAC, DstMAC: to.MAC, TCPFlags: p.Flags}
+	k.Flow = enforcer.Flow{Src: from.Addr(p.V6), Dst: to.Addr(p.V6), Proto: p.Protocol(), Sport: p.Sport, Dport: p.Dport,
+		ICMPType: p.ICMPType}
+	if p.Spoof.IsValid() {
+		k.Src = p.Spoof
+		site := Site(enforcer.BridgeConntrack)
+		k.NoRouteBack = !site.OnLAN(p.Spoof)
+	}
+	if k.Proto == 6 && k.TCPFlags == 0 {
+		k.TCPFlags = SYN
+	}
+	return k
+}
+
+func iface(h Host) string {
+	switch {
+	case h.Name == "gateway":
+		return ""
+	case h.WAN:
+		return WAN
+	}
+	return LAN
+}
+
+// Reply is the packet that answers p, as the hooks see it.
+func (p Probe) Reply() enforcer.Packet {
+	k := p.Packet()
+	k.In, k.Out, k.SrcMAC, k.DstMAC = k.Out, k.In, k.DstMAC, k.SrcMAC
+	k.Src, k.Dst, k.Sport, k.Dport = k.Dst, k.Src, k.Dport, k.Sport
+	if k.Proto == 6 {
+		k.TCPFlags = SYN | ACK
+	}
+	return k
+}
+
+// Setup is a case made ready to run.
+type Setup struct {
+	Site    enforcer.Site
+	Ruleset enforcer.Ruleset
+	Names   []enforcer.NameRef // that the policies refer to; their addresses are in the ruleset
+}
+
+// Setup compiles a case. All its profiles have to parse.
+func (c Case) Setup(mode enforcer.BridgeMode) (Setup, error) {
+	s := Setup{Site: Site(mode)}
+	if c.Site != nil {
+		c.Site(&s.Site)
+	}
+	var members []enforcer.Member
+	for _, d := range c.Devices {
+		m, err := d.member(&s.Site)
+		if err != nil {
+			return Setup{}, fmt.Errorf("device %s: %w", d.Host, err)
+		}
+		members = append(members, m)
+		if m.Policy != nil {
+			s.Names = append(s.Names, m.Policy.Names...)
+		}
+	}
+	var block *enforcer.Compiled
+	if c.Block {
+		block = enforcer.Compile(enforcer.Policy{Kind: enforcer.PolicyRestricted}, &s.Site)
+	}
+	names := Learn(s.Names)
+	s.Ruleset = enforcer.Build(&s.Site, members, block, func(set string) map[enforcer.Key]enforcer.Element {
+		return names.Elements(set, epoch)
+	})
+	return s, nil
+}
+
+func (d Device) member(site *enforcer.Site) (enforcer.Member, error) {
+	h := HostNamed(d.Host)
+	m := enforcer.Member{MAC: h.MAC, Label: d.Host, Addrs: []netip.Addr{h.V4, h.V6}, Trusted: d.Trusted}
+	pol := enforcer.Policy{Kind: d.Kind, Observe: d.Observe}
+	if d.Profile != nil {
+		p, _, err := mud.Parse(d.Profile.JSON())
+		if err != nil {
+			return m, err
+		}
+		for _, part := range []*mud.Policy{p.FromDevice, p.ToDevice} {
+			if err := noneRefused(part); err != nil {
+				return m, err
+			}
+		}
+		m.URL = p.URL
+		pol.Kind, pol.Profile = enforcer.PolicyProfile, &p
+	}
+	if pol.Kind != "" {
+		m.Policy = enforcer.Compile(pol, site)
+	}
+	return m, nil
+}
+
+// noneRefused finds mistakes of the table itself: an ACE that is not applied proves nothing.
+func noneRefused(p *mud.Policy) error {
+	if p == nil {
+		return nil
+	}
+	for _, a := range p.ACEs {
+		if a.Refused != "" {
+			return fmt.Errorf("ACE %s: %s", a.Name, a.Refused)
+		}
+	}
+	return nil
+}
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Learn gives Names that heard the answers for refs that the site's resolver would give.
+func Learn(refs []enforcer.NameRef) *enforcer.Names {
+	n := enforcer.NewNames()
+	n.Configure(time.Hour, nil, nil)
+	n.Use(refs)
+	for _, h := range Hosts() {
+		if h.DNS != "" {
+			n.Observe(Answer(h.DNS, h.V4), epoch)
+			n.Observe(Answer(h.DNS, h.V6), epoch)
+		}
+	}
+	return n
+}
+
+// Answer is a DNS answer with addresses for a name, kept for an hour.
+func Answer(name string, addrs ...netip.Addr) *dns.Msg {
+	m := new(dns.Msg)
+	m.SetQuestion(dns.Fqdn(name), dns.TypeA)
+	m.Response = true
+	for _, a := range addrs {
+		m.Answer = append(m.Answer, Record(name, 3600, a))
+	}
+	return m
+}
+
+// Record is an A or AAAA record.
+func Record(name string, ttl uint32, a netip.Addr) dns.RR {
+	h := dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: ttl}
+	if a.Is4() {
+		return &dns.A{Hdr: h, A: a.AsSlice()}
+	}
+	h.Rrtype = dns.TypeAAAA
+	return &dns.AAAA{Hdr: h, AAAA: a.AsSlice()}
+}

@@ -1,0 +1,258 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"mudguard/dhcp"
+)
+
+// Neighbour is an address that the kernel resolved to a MAC.
+type Neighbour struct {
+	MAC       dhcp.MAC
+	Addr      netip.Addr
+	Interface string
+}
+
+// Iface is a network interface.
+type Iface struct {
+	Name     string
+	MAC      dhcp.MAC
+	Index    int
+	IsBridge bool
+	Prefixes []netip.Prefix // its addresses, each with the length of its network
+}
+
+// usableNeighbour are the states in which an entry says who has the address: not those of a failed or running query
+// (INCOMPLETE, FAILED), nor of an interface without resolution (NOARP).
+const usableNeighbour = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT
+
+const dumpTries = 5
+
+// Host reads interfaces, addresses and neighbours.
+type Host struct {
+	h  *netlink.Handle
+	ns *netns.NsHandle // nil: the current one
+}
+
+// OpenHost connects to rtnetlink.
+func OpenHost(opt Options) (*Host, error) {
+	host := &Host{}
+	var err error
+	if opt.NetNS == 0 {
+		host.h, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	} else {
+		ns := netns.NsHandle(opt.NetNS)
+		host.ns = &ns
+		host.h, err = netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening rtnetlink: %w", err)
+	}
+	return host, nil
+}
+
+// Close closes the connection.
+func (h *Host) Close() { h.h.Close() }
+
+// stable repeats a dump that something changed under (NLM_F_DUMP_INTR, N6).
+func stable[T any](dump func() (T, error)) (out T, err error) {
+	for range dumpTries {
+		if out, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return out, err
+}
+
+// Neighbours lists who has which address.
+func (h *Host) Neighbours() ([]Neighbour, error) {
+	links, err := stable(h.h.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("listing links: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	var out []Neighbour
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		neighs, err := stable(func() ([]netlink.Neigh, error) { return h.h.NeighList(0, family) })
+		if err != nil {
+			return nil, fmt.Errorf("listing neighbours: %w", err)
+		}
+		for _, n := range neighs {
+			if one, ok := neighbour(n, names[n.LinkIndex]); ok {
+				out = append(out, one)
+			}
+		}
+	}
+	return out, nil
+}
+
+func neighbour(n netlink.Neigh, name string) (Neighbour, bool) {
+	out := Neighbour{Interface: name}
+	addr, ok := netip.AddrFromSlice(n.IP)
+	if !ok || n.State&usableNeighbour == 0 || len(n.HardwareAddr) != len(out.MAC) || out.Interface == "" {
+		return out, false
+	}
+	copy(out.MAC[:], n.HardwareAddr)
+	out.Addr = addr.Unmap()
+	return out, out.MAC != dhcp.MAC{} && !out.Addr.IsMulticast()
+}
+
+// WatchNeighbours calls fn for every entry that becomes usable, until ctx ends. Those that are there already come first.
+func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), onError func(error)) {
+	keepRunning(ctx, "watching neighbours", func(ctx context.Context) error {
+		ch, done, failed := make(chan netlink.NeighUpdate, 64), make(chan struct{}), make(chan error, 1)
+		defer close(done)
+		opt := netlink.NeighSubscribeOptions{Namespace: h.ns, ListExisting: true, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}
+		if err := netlink.NeighSubscribeWithOptions(ch, done, opt); err != nil {
+			return err
+		}
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case u, ok := <-ch:
+				if !ok {
+					return subscriptionEnd(failed)
+				}
+				if u.Type == unix.RTM_NEWNEIGH && (u.Family == unix.AF_INET || u.Family == unix.AF_INET6) {
+					h.tell(u.Neigh, fn)
+				}
+			}
+		}
+	}, onError)
+}
+
+func (h *Host) tell(n netlink.Neigh, fn func(Neighbour)) {
+	l, err := h.h.LinkByIndex(n.LinkIndex)
+	if err != nil {
+		return // gone already
+	}
+	if one, ok := neighbour(n, l.Attrs().Name); ok {
+		fn(one)
+	}
+}
+
+// first keeps the first error of a subscription.
+func first(failed chan<- error) func(error) {
+	return func(err error) {
+		select {
+		case failed <- err:
+		default:
+		}
+	}
+}
+
+func subscriptionEnd(failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return errors.New("subscription ended")
+	}
+}
+
+// WatchLinks calls fn, coalesced, when an interface or an address comes, goes or changes, until ctx ends; and once at
+// the start, when it is sure to miss nothing more.
+func (h *Host) WatchLinks(ctx context.Context, fn func(), onError func(error)) {
+	changed, done := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		coalesce(ctx, changed, fn)
+	}()
+	keepRunning(ctx, "watching links", func(ctx context.Context) error { return h.watchLinks(ctx, changed) }, onError)
+	<-done
+}
+
+func (h *Host) watchLinks(ctx context.Context, changed chan<- struct{}) error {
+	links, addrs := make(chan netlink.LinkUpdate, 64), make(chan netlink.AddrUpdate, 64)
+	done, failed := make(chan struct{}), make(chan error, 1)
+	defer close(done)
+	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{
+		Namespace: h.ns, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}); err != nil {
+		return err
+	}
+	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{
+		Namespace: h.ns, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+		ok := true
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case _, ok = <-links:
+		case _, ok = <-addrs:
+		}
+		if !ok {
+			return subscriptionEnd(failed)
+		}
+	}
+}
+
+// LocalAddrs lists this host's own addresses.
+func (h *Host) LocalAddrs() ([]netip.Addr, error) {
+	prefixes, err := h.prefixes(nil)
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, p := range prefixes {
+		out = append(out, p.Addr())
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out), nil
+}
+
+func (h *Host) prefixes(l netlink.Link) ([]netip.Prefix, error) {
+	addrs, err := stable(func() ([]netlink.Addr, error) { return h.h.AddrList(l, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("listing addresses: %w", err)
+	}
+	var out []netip.Prefix
+	for _, a := range addrs {
+		if p, ok := prefix(a.IPNet); ok {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func prefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	a, ok := netip.AddrFromSlice(n.IP)
+	ones, _ := n.Mask.Size()
+	p := netip.PrefixFrom(a.Unmap(), ones)
+	return p, ok && p.IsValid()
+}
+
+// Interface describes the interface of that name.
+func (h *Host) Interface(name string) (Iface, error) {
+	l, err := h.h.LinkByName(name)
+	if err != nil {
+		return Iface{}, fmt.Errorf("interface %q: %w", name, err)
+	}
+	out := Iface{Name: l.Attrs().Name, Index: l.Attrs().Index, IsBridge: l.Type() == "bridge"}
+	if len(l.Attrs().HardwareAddr) == len(out.MAC) {
+		copy(out.MAC[:], l.Attrs().HardwareAddr)
+	}
+	out.Prefixes, err = h.prefixes(l)
+	return out, err
+}
