@@ -17,7 +17,7 @@ const (
 // Names of the parts that all policies share.
 const (
 	setLAN        = "lan"
-	setDevices    = "devices"
+	setDevices    = "under_policy"
 	mapFrom       = "from_device"
 	mapGateway    = "to_gateway"
 	mapTo         = "to_device"

@@ -45,8 +45,8 @@ func cutFlows(c *conntrack.Conn, flows []conntrack.Flow, addr netip.Addr, keep f
 		if !touches(f, addr) || keep != nil && keep(flowOf(f.TupleOrig)) {
 			continue
 		}
-		// A flow that ended meanwhile is fine.
-		err := c.Delete(conntrack.Flow{Zone: f.Zone, TupleOrig: f.TupleOrig})
+		// The library takes the family from both tuples. A flow that ended meanwhile is fine.
+		err := c.Delete(conntrack.Flow{Zone: f.Zone, TupleOrig: f.TupleOrig, TupleReply: f.TupleReply})
 		switch {
 		case err == nil:
 			cut++

@@ -118,6 +118,7 @@ func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), onError 
 		if err := netlink.NeighSubscribeWithOptions(ch, done, opt); err != nil {
 			return err
 		}
+		defer drain(ch)
 		for {
 			select {
 			case <-ctx.Done():
@@ -142,6 +143,14 @@ func (h *Host) tell(n netlink.Neigh, fn func(Neighbour)) {
 	if one, ok := neighbour(n, l.Attrs().Name); ok {
 		fn(one)
 	}
+}
+
+// drain lets the library's goroutine, which may be about to send, see that it is done; it closes the channel.
+func drain[T any](ch <-chan T) {
+	go func() {
+		for range ch {
+		}
+	}()
 }
 
 // first keeps the first error of a subscription.
@@ -183,10 +192,12 @@ func (h *Host) watchLinks(ctx context.Context, changed chan<- struct{}) error {
 		Namespace: h.ns, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}); err != nil {
 		return err
 	}
+	defer drain(links)
 	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{
 		Namespace: h.ns, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}); err != nil {
 		return err
 	}
+	defer drain(addrs)
 	for {
 		select {
 		case changed <- struct{}{}:

@@ -71,7 +71,7 @@ func (n *Nft) learnTry(l []enforcer.Learned) error {
 		return nil
 	}
 	if n.learn == nil {
-		s, err := n.dial(learnBuffer)
+		s, err := n.dialOwn(learnBuffer)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ var _ enforcer.Kernel = (*Nft)(nil)
 func Open(opt Options) (*Nft, error) {
 	n := &Nft{opt: opt}
 	var err error
-	if n.learn, err = n.dial(learnBuffer); err != nil {
+	if n.learn, err = n.dialOwn(learnBuffer); err != nil {
 		return nil, err
 	}
 	if n.refresh, err = n.probeRefresh(); err != nil {
@@ -80,7 +80,6 @@ func (n *Nft) dial(buffer int) (*session, error) {
 	s := &session{}
 	opts := []nftables.ConnOption{nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
 		s.nl = c
-		n.ports.add(c.PID())
 		// Both use the FORCE variants where they may, and fall back (N2).
 		return errors.Join(c.SetReadBuffer(buffer), c.SetWriteBuffer(buffer))
 	})}
@@ -93,6 +92,15 @@ func (n *Nft) dial(buffer int) (*session, error) {
 	}
 	s.c = c
 	return s, nil
+}
+
+// dialOwn opens a session for changes of our tables, which Watch must know as ours.
+func (n *Nft) dialOwn(buffer int) (*session, error) {
+	s, err := n.dial(buffer)
+	if err == nil {
+		n.ports.add(s.nl.PID())
+	}
+	return s, err
 }
 
 func (s *session) close() error {
@@ -118,7 +126,7 @@ func (n *Nft) Apply(d enforcer.Delta) error {
 	n.applyMu.Lock()
 	defer n.applyMu.Unlock()
 	if n.apply == nil {
-		s, err := n.dial(applyBuffer)
+		s, err := n.dialOwn(applyBuffer)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,8 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// UDP wraps a payload in UDP, IPv4 without options, and Ethernet; checksums are left zero.
+// UDP wraps a payload in UDP without checksum, IPv4 without options, and Ethernet. The IPv4 checksum is right: a bridge
+// under br_netfilter drops the packet otherwise.
 func UDP(from [6]byte, srcPort, dstPort uint16, payload []byte) []byte {
 	f := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	f = append(f, from[:]...)
@@ -16,10 +17,23 @@ func UDP(from [6]byte, srcPort, dstPort uint16, payload []byte) []byte {
 	f = binary.BigEndian.AppendUint16(f, uint16(28+len(payload)))
 	f = append(f, 0, 0, 0, 0, 64, 17, 0, 0)
 	f = append(f, 0, 0, 0, 0, 255, 255, 255, 255)
+	binary.BigEndian.PutUint16(f[24:], checksum(f[14:34]))
 	f = binary.BigEndian.AppendUint16(f, srcPort)
 	f = binary.BigEndian.AppendUint16(f, dstPort)
 	f = binary.BigEndian.AppendUint16(f, uint16(8+len(payload)))
 	return append(append(f, 0, 0), payload...)
+}
+
+// checksum is that of RFC 791 section 3.1 over an even number of octets.
+func checksum(b []byte) uint16 {
+	var sum uint32
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
 }
 
 // Client is a frame straight from a client.

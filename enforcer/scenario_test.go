@@ -1,0 +1,70 @@
+package enforcer_test
+
+import (
+	"testing"
+
+	"mudguard/enforcer"
+	"mudguard/enforcer/enforcertest"
+)
+
+var bridgeModes = []enforcer.BridgeMode{enforcer.BridgeConntrack, enforcer.BridgeMark, enforcer.BridgeStateless, enforcer.BridgeNone}
+
+// TestScenario runs the table on Memory, in every way in which a gateway can tell replies on its bridge.
+func TestScenario(t *testing.T) {
+	for _, mode := range bridgeModes {
+		t.Run(string(mode), func(t *testing.T) {
+			for _, c := range enforcertest.Scenario() {
+				t.Run(c.Name, func(t *testing.T) { runCase(t, c, mode) })
+			}
+		})
+	}
+}
+
+func runCase(t *testing.T, c enforcertest.Case, mode enforcer.BridgeMode) {
+	s, err := c.Setup(mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m enforcer.Memory
+	if err := m.Apply(enforcer.Diff(enforcer.Ruleset{}, s.Ruleset)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range c.Probes {
+		if judged(p, mode) {
+			probe(t, &m, &s.Site, p)
+		}
+	}
+}
+
+// judged says whether the gateway sees a probe in a mode, and can tell it from a reply.
+func judged(p enforcertest.Probe, mode enforcer.BridgeMode) bool {
+	switch {
+	case p.Direction() == "lateral" && mode == enforcer.BridgeNone:
+		return false
+	case p.Direction() == "lateral" && mode == enforcer.BridgeStateless:
+		return !p.Stateful() && !(p.Proto == "udp" && p.Sport == 443) // a UDP reply is known by its ports only
+	case p.To == "lamp" && mode == enforcer.BridgeNone:
+		return true
+	}
+	return true
+}
+
+func probe(t *testing.T, m *enforcer.Memory, site *enforcer.Site, p enforcertest.Probe) {
+	t.Helper()
+	res := m.Send(site, p.Packet())
+	if res.Accept != p.Want {
+		t.Errorf("%s: allowed %v, want %v; rules %v", p.Name, res.Accept, p.Want, res.Steps)
+		return
+	}
+	if p.Log != "" && res.Logged != p.Log {
+		t.Errorf("%s: logged as %q, want %q", p.Name, res.Logged, p.Log)
+	}
+	if !res.Accept && res.Logged == "" && p.Proto != "tcp" {
+		t.Errorf("%s: denied without a word; rules %v", p.Name, res.Steps)
+	}
+	if p.Want && p.Proto != "icmp" && p.Proto != "icmpv6" {
+		if back := m.Send(site, p.Reply()); !back.Accept {
+			t.Errorf("%s: the reply is denied; rules %v", p.Name, back.Steps)
+		}
+	}
+}
