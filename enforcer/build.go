@@ -360,6 +360,9 @@ func (b *builder) elements(p *Compiled, s *Set) map[Key]Element {
 		return b.known(s.Name)
 	case s.Interval:
 		ranges := b.site.localRanges()
+		if s.Name == setLink+suffix(s.Key == TypeIPv6) {
+			ranges = b.site.linkRanges()
+		}
 		for k := range ranges {
 			if k.Addr.Is6() != (s.Key == TypeIPv6) {
 				delete(ranges, k)

@@ -23,6 +23,7 @@ const (
 	mapTo         = "to_device"
 	setDNSClients = "dns_clients"
 	setResolvers  = "resolvers"
+	setLink       = "link"
 	setNewFlows   = "new_flows"
 	setDenials    = "denials"
 	chainGuard    = "guard"
@@ -101,13 +102,32 @@ func (c *compiler) bridge(out, in direction) {
 	flows := c.statelessReplies(out.rules, in.rules)
 	end := []Rule{{Exprs: []Expr{goTo(c.end("out"))}}}
 	c.add(&c.out.Bridge, "_out", head, end, flows, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
-	in.rules = c.statelessReplies(in.rules, out.rules)
-	c.in(&c.out.Bridge, in, replies)
+	c.in(&c.out.Bridge, in, append(replies, c.fromLink(in, out)...))
+}
+
+// fromLink makes the chain for what hosts on the link send, where replies are known by their ports only, and gives the
+// rules that lead there. What is routed is tracked: a reply has a mark, and what only looks like one must not pass.
+func (c *compiler) fromLink(in, out direction) []Rule {
+	if c.site.Bridge != BridgeStateless {
+		return nil
+	}
+	head := append(infraToDevice(true), c.replyCheck(&c.out.Bridge, "lanr", "in", false, in.replies)...)
+	end := []Rule{{Exprs: []Expr{goTo(c.end("in"))}}}
+	c.add(&c.out.Bridge, "_lan", head, end, c.statelessReplies(in.rules, out.rules),
+		func(f flowRule) Rule { return f.rule(false, c.end("in")) })
+	var rules []Rule
+	for _, v6 := range []bool{false, true} {
+		set := setLink + suffix(v6)
+		c.sets[set] = &Set{Name: set, Key: addrType(v6), Interval: true, Comment: "hosts on the link"}
+		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, AddrIn{V6: v6, Set: set}, goTo(placeholder + "_lan")},
+			Comment: "from a host on the link"})
+	}
+	return rules
 }
 
 func (c *compiler) in(list *[]*Chain, in direction, replies []Rule) {
 	head := append(slices.Clone(replies), infraToDevice(list == &c.out.Bridge)...)
-	if c.site.Bridge != BridgeStateless && !c.p.Observe {
+	if !c.p.Observe {
 		head = append(head, Rule{Exprs: []Expr{L4{protoTCP}, notSYN, Counter{}, drop}, Comment: "not part of any flow"})
 	}
 	head = append(head, c.replyCheck(list, "inr", "in", false, in.replies)...)

@@ -65,6 +65,7 @@ type Engine struct {
 	denials  ring
 	started  time.Time
 	events   chan func()
+	waiting  []chan<- error // for the next sync
 }
 
 // New makes an engine with what was saved before; Start then brings the kernel in line.
@@ -169,11 +170,43 @@ func (e *Engine) Run(ctx context.Context) error {
 		case f := <-e.events:
 			f()
 			e.drain()
-			_ = e.sync() // logged there, and tried again at the next tick
+			e.settle()
 		case <-tick.C:
 			e.Tick()
-			_ = e.sync()
+			e.settle()
 		}
+	}
+}
+
+// settle brings kernel and disk in line and tells those who wait for it. What fails is logged and tried again at the
+// next tick.
+func (e *Engine) settle() {
+	err := e.sync()
+	for _, w := range e.waiting {
+		w <- err
+	}
+	e.waiting = nil
+}
+
+// Change runs f in the loop and returns when the kernel and the disk have what came of it. An error of f, which then must
+// have changed nothing, comes back as it is.
+func (e *Engine) Change(ctx context.Context, f func(*Engine) error) error {
+	done := make(chan error, 1)
+	err := e.Do(ctx, func(e *Engine) {
+		if err := f(e); err != nil {
+			done <- err
+			return
+		}
+		e.waiting = append(e.waiting, done)
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

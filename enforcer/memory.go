@@ -217,13 +217,25 @@ func (m *Memory) Send(site *Site, p Packet) Result {
 func (m *Memory) track(f Flow) (state string, reply bool) {
 	back := f
 	back.Src, back.Dst, back.Sport, back.Dport = f.Dst, f.Src, f.Dport, f.Sport
+	answers := true
+	if f.Proto == protoICMP || f.Proto == protoICMPv6 {
+		back.ICMPType, answers = echoRequest(f)
+	}
 	for _, known := range m.flows {
-		switch known {
-		case f:
+		switch {
+		case known == f:
 			return "established", false
-		case back:
+		case known == back && answers:
 			return "established", true
 		}
 	}
 	return "new", false
+}
+
+// echoRequest gives the type of ICMP message that f answers. No other is tracked both ways, least of all neighbour discovery.
+func echoRequest(f Flow) (uint8, bool) {
+	if f.Proto == protoICMPv6 {
+		return 128, f.ICMPType == 129
+	}
+	return 8, f.ICMPType == 0
 }

@@ -39,14 +39,13 @@ func runCase(t *testing.T, c enforcertest.Case, mode enforcer.BridgeMode) {
 // judged says whether the gateway sees a probe in a mode, and can tell it from a reply.
 func judged(p enforcertest.Probe, mode enforcer.BridgeMode) bool {
 	switch {
-	case p.Direction() == "lateral" && mode == enforcer.BridgeNone:
-		return false
-	case p.Direction() == "lateral" && mode == enforcer.BridgeStateless:
-		return !p.Stateful() && !(p.Proto == "udp" && p.Sport == 443) // a UDP reply is known by its ports only
-	case p.To == "lamp" && mode == enforcer.BridgeNone:
+	case p.Direction() != "lateral":
 		return true
+	case mode == enforcer.BridgeStateless:
+		reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443) // known by its ports only
+		return !reply || p.Want
 	}
-	return true
+	return mode != enforcer.BridgeNone
 }
 
 func probe(t *testing.T, m *enforcer.Memory, site *enforcer.Site, p enforcertest.Probe) {

@@ -113,15 +113,32 @@ func (s *Site) OwnAddr(addr netip.Addr) bool {
 // addresses and the directed broadcast (T-16, T-17). The gateway is a different matter than its network: a lamp
 // that may talk to its LAN has no business with the router's administration.
 func (s *Site) localRanges() map[Key]Element {
-	prefixes := s.LocalNetworks
+	if s.LocalNetworks == nil {
+		return s.linkRanges()
+	}
+	return rangesWithout(s.LocalNetworks, s.ownAddrs())
+}
+
+// linkLocal is on every link (T-16); nobody routes it.
+var linkLocal = netip.MustParsePrefix("fe80::/10")
+
+// linkRanges gives the addresses of other hosts behind the LAN interfaces.
+func (s *Site) linkRanges() map[Key]Element {
+	prefixes := []netip.Prefix{linkLocal}
+	for _, l := range s.LAN {
+		for _, p := range l.Prefixes {
+			prefixes = append(prefixes, p.Masked())
+		}
+	}
+	return rangesWithout(prefixes, s.ownAddrs())
+}
+
+func (s *Site) ownAddrs() []netip.Addr {
 	var own []netip.Addr
 	for _, l := range s.LAN {
 		for _, p := range l.Prefixes {
 			own = append(own, p.Addr())
-			if s.LocalNetworks == nil {
-				prefixes = append(prefixes, p.Masked())
-			}
 		}
 	}
-	return rangesWithout(prefixes, own)
+	return own
 }

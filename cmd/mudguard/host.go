@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"mudguard/enforcer"
-	"mudguard/enforcer/kernel"
 	"mudguard/web"
 )
 
@@ -31,7 +30,7 @@ func (d *daemon) host() web.HostStatus {
 	if d.loadErr != nil {
 		gap("state was not read at the start", d.loadErr.Error())
 	}
-	if !d.features.Bridge && slices.ContainsFunc(d.lan, func(l enforcer.LANInterface) bool { return isBridge(l.Name) }) {
+	if !d.features.Bridge && slices.ContainsFunc(d.lan, func(l enforcer.LANInterface) bool { return d.isBridge(l.Name) }) {
 		gap("traffic between hosts of one bridge", "the kernel has no bridge family of nftables (on OpenWrt: kmod-nft-bridge)")
 	}
 	if d.cfg.Dialect != "strict" {
@@ -43,8 +42,8 @@ func (d *daemon) host() web.HostStatus {
 	return s
 }
 
-func isBridge(name string) bool {
-	i, err := kernel.Interface(name)
+func (d *daemon) isBridge(name string) bool {
+	i, err := d.rtnl.Interface(name)
 	return err == nil && i.IsBridge
 }
 

@@ -98,7 +98,13 @@ func (p plan) features() kernel.Features {
 
 // lan is the LAN as the flags say it, else as this host has it.
 func (p plan) lan(cfg configs.Config) []enforcer.LANInterface {
-	lan, _ := lanFacts(cfg.LAN.Interfaces, kernel.Features{Bridge: p.bridge != "none"}, nil)
+	rtnl, err := kernel.OpenHost(kernel.Options{})
+	if err != nil {
+		rtnl = nil // no network here: the flags say what there is
+	} else {
+		defer rtnl.Close()
+	}
+	lan, _ := lanFacts(rtnl, cfg.LAN.Interfaces, kernel.Features{Bridge: p.bridge != "none"}, nil)
 	for i := range lan {
 		if p.bridge != "" {
 			lan[i].Bridge = p.bridge != "none"

@@ -118,10 +118,13 @@ type daemon struct {
 	cfg      configs.Config
 	log      *slog.Logger
 	nft      *kernel.Nft
+	rtnl     *kernel.Host
 	features kernel.Features
 	engine   *enforcer.Engine
 	names    *enforcer.Names
 	fetcher  *profiles
+	queue    *kernel.Queue
+	nflog    *kernel.LogReader
 
 	mu      sync.Mutex
 	lan     []enforcer.LANInterface
@@ -138,6 +141,10 @@ func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready 
 		return err
 	}
 	defer d.nft.Close()
+	if d.rtnl, err = kernel.OpenHost(kernel.Options{}); err != nil {
+		return err
+	}
+	defer d.rtnl.Close()
 	d.features = d.nft.Probe()
 	if err := d.setUp(); err != nil {
 		return err
@@ -167,7 +174,7 @@ func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready 
 
 func (d *daemon) setUp() error {
 	var err error
-	d.lan, d.missing = lanFacts(d.cfg.LAN.Interfaces, d.features, nil)
+	d.lan, d.missing = lanFacts(d.rtnl, d.cfg.LAN.Interfaces, d.features, nil)
 	site, err := siteOf(d.cfg, d.features, d.lan)
 	if err != nil {
 		return err
@@ -203,13 +210,16 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	learner := &answers.Learner{Names: d.names, Learn: d.nft.Learn, Resolvers: d.resolvers, Now: time.Now, OnError: d.onError("dns")}
 	g.Go(func() error { return d.engine.Run(ctx) })
 	g.Go(func() error { return learner.Run(ctx) })
+	d.queue = &kernel.Queue{Num: d.cfg.DNS.Queue, Handler: learner.Held, OnError: d.onError("queue")}
+	d.nflog = &kernel.LogReader{Group: d.cfg.Denials.NFLOGGroup, Handle: d.denied, OnError: d.onError("nflog")}
+	background := func(f func()) { g.Go(func() error { f(); return nil }) }
 	if d.features.Queue != kernel.QueueNone {
-		g.Go(func() error { return d.nft.RunQueue(ctx, d.cfg.DNS.Queue, learner.Held, d.onError("queue")) })
+		background(func() { d.queue.Run(ctx) })
 	}
-	g.Go(func() error { return d.nft.RunLog(ctx, d.cfg.Denials.NFLOGGroup, d.denied, d.onError("nflog")) })
-	g.Go(func() error { return d.nft.Watch(ctx, d.repair) })
-	g.Go(func() error { return kernel.WatchLinks(ctx, d.refresh) })
-	g.Go(func() error { return kernel.WatchNeighbours(ctx, d.neighbour) })
+	background(func() { d.nflog.Run(ctx) })
+	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
+	background(func() { d.rtnl.WatchLinks(ctx, d.refresh, d.onError("link events")) })
+	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
 	g.Go(func() error { return d.audit(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
@@ -240,7 +250,7 @@ func (d *daemon) audit(ctx context.Context) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if list, err := kernel.Neighbours(); err == nil {
+		if list, err := d.rtnl.Neighbours(); err == nil {
 			for _, n := range list {
 				d.neighbour(n)
 			}
@@ -258,7 +268,7 @@ func (d *daemon) audit(ctx context.Context) error {
 // refresh takes the LAN interfaces as they are now.
 func (d *daemon) refresh() {
 	d.mu.Lock()
-	lan, missing := lanFacts(d.cfg.LAN.Interfaces, d.features, d.lan)
+	lan, missing := lanFacts(d.rtnl, d.cfg.LAN.Interfaces, d.features, d.lan)
 	same := slices.EqualFunc(lan, d.lan, func(a, b enforcer.LANInterface) bool {
 		return a.Name == b.Name && a.Bridge == b.Bridge && slices.Equal(a.Prefixes, b.Prefixes)
 	})

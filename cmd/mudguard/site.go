@@ -88,7 +88,7 @@ func privateNames(cfg configs.Config) []string {
 
 // lanFacts reads the LAN interfaces. One that is not there yet stays as it was last seen, or as an interface without
 // addresses: its name is in the rules, so that it is restricted the moment it appears.
-func lanFacts(names []string, f kernel.Features, last []enforcer.LANInterface) (lan []enforcer.LANInterface, missing []string) {
+func lanFacts(rtnl *kernel.Host, names []string, f kernel.Features, last []enforcer.LANInterface) (lan []enforcer.LANInterface, missing []string) {
 	for _, name := range names {
 		l := enforcer.LANInterface{Name: name}
 		for _, old := range last {
@@ -96,7 +96,7 @@ func lanFacts(names []string, f kernel.Features, last []enforcer.LANInterface) (
 				l = old
 			}
 		}
-		if i, err := kernel.Interface(name); err != nil {
+		if i, err := rtnl.Interface(name); err != nil {
 			missing = append(missing, name)
 		} else {
 			l.Bridge, l.Prefixes = i.IsBridge && f.Bridge, i.Prefixes

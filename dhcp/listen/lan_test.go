@@ -32,16 +32,18 @@ type ear struct {
 	stop  context.CancelFunc
 }
 
-// hear opens and runs a Listener on the gateway.
-func hear(t *testing.T, l lan, trusted ...dhcp.MAC) *ear {
+// hear opens and runs a Listener on the gateway; changes are made before it runs.
+func hear(t *testing.T, l lan, changes ...func(*Listener)) *ear {
 	t.Helper()
 	e := &ear{heard: make(chan dhcp.Sighting, 1000), ended: make(chan error, 1)}
 	inside(t, l.gateway, func() (err error) {
 		e.Listener, err = Open(l.ifname)
 		return err
 	})
-	e.Trusted = trusted
 	e.OnError = func(err error) { t.Log("listener:", err) }
+	for _, change := range changes {
+		change(e.Listener)
+	}
 	var ctx context.Context
 	ctx, e.stop = context.WithCancel(context.Background())
 	finished := make(chan struct{})
@@ -187,7 +189,7 @@ func TestRogueServer(t *testing.T) {
 	l := newLAN(t)
 	host, bad := l.host(t, "lamp", lamp), l.host(t, "rogue", rogue)
 	run(t, "ip", "-n", bad, "addr", "add", "192.168.77.2/24", "dev", "eth0")
-	wary, trusting := hear(t, l), hear(t, l, rogue)
+	wary, trusting := hear(t, l), hear(t, l, func(l *Listener) { l.Trusted = []dhcp.MAC{rogue} })
 	serve(t, bad, "eth0", "192.168.77.150", "192.168.77.199")
 	udhcpc(t, host, "-B")
 	if bound := trusting.await(t, "bound", of(dhcp.Bound, lamp)); bound.ServerMAC != rogue {
@@ -248,12 +250,13 @@ func TestForgedOwnAddress(t *testing.T) {
 func TestKernelFilter(t *testing.T) {
 	need(t)
 	l, host := newCable(t, lamp)
-	e := hear(t, l)
 	seen := make(chan int, 100)
-	e.parse = func(frame []byte) (dhcp.Sighting, bool, error) {
-		seen <- len(frame)
-		return dhcp.ParseFrame(frame)
-	}
+	e := hear(t, l, func(l *Listener) {
+		l.parse = func(frame []byte) (dhcp.Sighting, bool, error) {
+			seen <- len(frame)
+			return dhcp.ParseFrame(frame)
+		}
+	})
 	tagged := func(vlan byte, f []byte) []byte {
 		return slices.Concat(f[:12], []byte{0x81, 0, 0, vlan}, f[12:])
 	}

@@ -35,9 +35,11 @@ func need(t *testing.T, tools ...string) {
 			lacking(tool + " in PATH")
 		}
 	}
-	if out, err := exec.Command("ip", "netns", "list").CombinedOutput(); err != nil {
-		lacking(fmt.Sprintf("network namespaces: %v: %s", err, out))
+	probe := fmt.Sprintf("mgd-%d-probe", os.Getpid())
+	if out, err := exec.Command("ip", "netns", "add", probe).CombinedOutput(); err != nil {
+		lacking(fmt.Sprintf("network namespaces (%v: %s)", err, out))
 	}
+	run(t, "ip", "netns", "del", probe)
 }
 
 // run runs a tool to its end.
