@@ -83,9 +83,14 @@ func (c *compiler) inet(out, in direction) {
 		guard = []Rule{{Exprs: []Expr{jump(chainGuard)}}}
 	}
 	end := []Rule{{Exprs: []Expr{goTo(c.end("out"))}}}
+	bridged := slices.ContainsFunc(c.site.LAN, func(l LANInterface) bool { return l.Bridge })
 	head := append(slices.Clone(guard), c.replyCheck(&c.out.Inet, "outr", "out", true, out.replies)...)
 	toHere := slices.DeleteFunc(slices.Clone(out.rules), func(f flowRule) bool { return f.accept && !f.specific })
-	c.add(&c.out.Inet, "_out", head, end, out.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
+	toLAN := head
+	if bridged { // br_netfilter shows what a device sends to its link here too; both tables must agree
+		toLAN = append(onLink(infraToGateway()), head...)
+	}
+	c.add(&c.out.Inet, "_out", toLAN, end, out.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
 	c.add(&c.out.Inet, "_gw", append(infraToGateway(), head...), end, toHere,
 		func(f flowRule) Rule { return f.rule(true, c.end("out")) })
 	if c.site.routed() {
@@ -247,6 +252,14 @@ func infraToGateway() []Rule {
 		{Exprs: []Expr{IPVersion{false}, L4{protoIGMP}, accept}, Comment: "infrastructure: IGMP"},
 	}
 	return append(rules, icmp6("infrastructure: neighbour discovery, MLD", 133, 135, 136, 131, 132, 143)...)
+}
+
+// onLink narrows rules to what stays on the LAN.
+func onLink(rules []Rule) []Rule {
+	for i, r := range rules {
+		rules[i].Exprs = append([]Expr{IfIn{Out: true, Set: setLAN}}, r.Exprs...)
+	}
+	return rules
 }
 
 // infraLateral is what a device may send to the whole link. Router advertisements and DHCP answers are not in it (T15).

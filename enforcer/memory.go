@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 )
 
@@ -57,6 +58,9 @@ func cloneTable(t *Table) *Table {
 
 func applyTable(slot **Table, d TableDelta) error {
 	if d.Drop {
+		if *slot == nil {
+			return fmt.Errorf("there is no such table")
+		}
 		*slot = nil
 		return nil
 	}
@@ -75,24 +79,56 @@ func applyTable(slot **Table, d TableDelta) error {
 		c.Elements = map[Key]Element{}
 		t.Sets[s.Name] = &c
 	}
-	for _, c := range d.AddChains {
-		t.Chains[c.Name] = c
+	if err := addChains(t, d); err != nil {
+		return err
 	}
 	if err := applyElements(t, d); err != nil {
 		return err
 	}
+	if err := deletions(t, d); err != nil {
+		return err
+	}
+	return checkReferences(t)
+}
+
+// addChains refuses a chain that is there and is not emptied first: the kernel would append to its rules.
+func addChains(t *Table, d TableDelta) error {
+	for _, name := range d.FlushChains {
+		if t.Chains[name] == nil {
+			return fmt.Errorf("there is no chain %s to empty", name)
+		}
+	}
+	for _, c := range d.AddChains {
+		if t.Chains[c.Name] != nil && !slices.Contains(d.FlushChains, c.Name) {
+			return fmt.Errorf("chain %s is there already", c.Name)
+		}
+		t.Chains[c.Name] = c
+	}
+	return nil
+}
+
+func deletions(t *Table, d TableDelta) error {
 	for _, name := range d.DelChains {
+		if t.Chains[name] == nil {
+			return fmt.Errorf("there is no chain %s to delete", name)
+		}
 		delete(t.Chains, name)
 	}
 	for _, name := range d.DelSets {
+		if t.Sets[name] == nil {
+			return fmt.Errorf("there is no set %s to delete", name)
+		}
 		delete(t.Sets, name)
 	}
-	return checkReferences(t)
+	return nil
 }
 
 func applyElements(t *Table, d TableDelta) error {
 	for _, del := range d.DelElements {
 		s := t.Sets[del.Set.Name]
+		if s == nil {
+			return fmt.Errorf("there is no set %s", del.Set.Name)
+		}
 		for k := range del.Elements {
 			if _, there := s.Elements[k]; !there {
 				return fmt.Errorf("set %s has no element %s", s.Name, k.Text(s.Key))

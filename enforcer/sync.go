@@ -89,6 +89,7 @@ func (e *Engine) label(d *Device) string {
 func (e *Engine) apply(want Ruleset) error {
 	d := Diff(e.have, want)
 	if d.Empty() {
+		e.have = want // what was read back has comments in place of rules; from now on it can be evaluated
 		return nil
 	}
 	if err := e.Kernel.Apply(d); err != nil {

@@ -16,19 +16,13 @@ const changeTime = 10 * time.Second
 func (a *api) change(r *http.Request, f func(*enforcer.Engine) error) error {
 	ctx, cancel := context.WithTimeout(r.Context(), changeTime)
 	defer cancel()
-	refused := false
-	err := a.engine.Change(ctx, func(e *enforcer.Engine) error {
-		err := f(e)
-		refused = err != nil
-		return err
-	})
+	err := a.engine.Change(ctx, f)
+	var refused *failure
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.As(err, &refused):
+		return err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return fail(http.StatusServiceUnavailable, "noted, but the engine did not confirm it in time; see mudguard status")
-	case refused:
-		return err
 	}
 	return fail(http.StatusServiceUnavailable, "noted, but not all of it could be done; it is tried again: %v", err)
 }

@@ -46,18 +46,23 @@ type UnreachableError struct {
 
 // Error says what to do.
 func (u *UnreachableError) Error() string {
-	hint := ""
+	return fmt.Sprintf("the daemon cannot be reached at %s: %s", mud.Clean(u.Socket, 200), u.hint())
+}
+
+func (u *UnreachableError) hint() string {
+	op, _ := errors.AsType[*net.OpError](u.Err)
+	timeout, _ := errors.AsType[net.Error](u.Err)
 	switch {
 	case errors.Is(u.Err, fs.ErrPermission):
-		hint = ": you may not open its socket (root may, and the socket's group)"
+		return "you may not open its socket (root may, and the socket's group)"
 	case errors.Is(u.Err, fs.ErrNotExist), errors.Is(u.Err, syscall.ECONNREFUSED):
-		hint = ": is it running? (mudguard run --config FILE)"
-	case errors.Is(u.Err, io.EOF), errors.Is(u.Err, syscall.ECONNRESET), errors.Is(u.Err, syscall.EPIPE):
-		hint = ": it closed the connection; its log says why (only root, its own user and the socket's group may ask it)"
-	default:
-		hint = ": " + u.Err.Error()
+		return "is it running? (mudguard run --config FILE)"
+	case op != nil && op.Op == "dial", errors.Is(u.Err, context.Canceled):
+		return u.Err.Error()
+	case timeout != nil && timeout.Timeout():
+		return "it did not answer in time"
 	}
-	return fmt.Sprintf("the daemon cannot be reached at %s%s", u.Socket, hint)
+	return "it closed the connection; its log says why (only root, its own user and the socket's group may ask it)"
 }
 
 // Unwrap gives the cause.

@@ -124,7 +124,7 @@ func (p plan) script(cfg configs.Config, site enforcer.Site, profile mud.Profile
 	e := enforcer.Plan(engineConfig(cfg), site, enforcer.Member{MAC: p.mac, Addrs: addrs}, profile, p.observe)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# mudguard plan: %s for %s\n", mud.Clean(profile.URL.String(), 255), p.mac)
-	if p.queue != kernel.QueueNative {
+	if p.queue != string(enforcer.QueueNative) {
 		b.WriteString("# The DNS hold is left out: the daemon adds it in the spelling that the kernel has.\n")
 	}
 	return b.String() + enforcer.Text(e)

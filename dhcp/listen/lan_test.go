@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,26 +33,34 @@ type ear struct {
 	stop  context.CancelFunc
 }
 
-// hear opens and runs a Listener on the gateway; changes are made before it runs.
+// hear opens and runs a Listener in the gateway's namespace; changes are made in between.
 func hear(t *testing.T, l lan, changes ...func(*Listener)) *ear {
 	t.Helper()
 	e := &ear{heard: make(chan dhcp.Sighting, 1000), ended: make(chan error, 1)}
-	inside(t, l.gateway, func() (err error) {
-		e.Listener, err = Open(l.ifname)
-		return err
-	})
-	e.OnError = func(err error) { t.Log("listener:", err) }
-	for _, change := range changes {
-		change(e.Listener)
-	}
 	var ctx context.Context
 	ctx, e.stop = context.WithCancel(context.Background())
-	finished := make(chan struct{})
+	ready, finished := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(finished)
-		e.ended <- e.Run(ctx, func(s dhcp.Sighting) { e.heard <- s })
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		err := enter(l.gateway, func() (err error) {
+			if e.Listener, err = Open(l.ifname); err != nil {
+				return err
+			}
+			e.OnError = func(err error) { t.Log("listener:", err) }
+			for _, change := range changes {
+				change(e.Listener)
+			}
+			ready <- nil
+			return e.Run(ctx, func(s dhcp.Sighting) { e.heard <- s })
+		})
+		e.ended <- err
+		ready <- err
 	}()
 	t.Cleanup(func() { e.stop(); <-finished })
+	if err := <-ready; err != nil {
+		t.Fatalf("listening in %s: %v", l.gateway, err)
+	}
 	return e
 }
 
@@ -150,6 +159,21 @@ func TestUdhcpc(t *testing.T) {
 				t.Errorf("released %v; want %v", released.Addr, bound.Addr)
 			}
 		})
+	}
+}
+
+// TestBridgeChangesAddress: the server's answers are still this host's own after the bridge took another address, as it
+// does when its ports change.
+func TestBridgeChangesAddress(t *testing.T) {
+	need(t, "udhcpc", "dnsmasq")
+	l := newLAN(t)
+	host := l.host(t, "lamp", lamp)
+	e := hear(t, l)
+	run(t, "ip", "-n", l.gateway, "link", "set", l.ifname, "address", "02:00:5e:10:00:fd")
+	serve(t, l.gateway, l.ifname, "192.168.77.50", "192.168.77.99")
+	udhcpc(t, host)
+	if s := e.await(t, "bound", of(dhcp.Bound, lamp)); s.ServerMAC != (dhcp.MAC{2, 0, 0x5e, 0x10, 0, 0xfd}) {
+		t.Errorf("bound: %+v", s)
 	}
 }
 

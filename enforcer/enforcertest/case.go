@@ -87,7 +87,9 @@ func (p Probe) ToHost() Host {
 }
 
 // Protocol is the number of Proto.
-func (p Probe) Protocol() uint8 { return map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}[p.Proto] }
+func (p Probe) Protocol() uint8 {
+	return map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}[p.Proto]
+}
 
 // Packet is the probe as the gateway's hooks see it.
 func (p Probe) Packet() enforcer.Packet {

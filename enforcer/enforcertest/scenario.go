@@ -68,7 +68,9 @@ func both(probes ...Probe) []Probe {
 }
 
 // named is the lamp's profile with the given ACEs from the device, and none to it.
-func named(from ...ACE) *Profile { return &Profile{URL: LampURL, Mfg: "Lamps", Model: "L1", From: from} }
+func named(from ...ACE) *Profile {
+	return &Profile{URL: LampURL, Mfg: "Lamps", Model: "L1", From: from}
+}
 
 func lampWith(name string, p *Profile, probes ...Probe) Case {
 	return Case{Name: name, Devices: []Device{{Host: "lamp", Profile: p}}, Probes: probes}

@@ -155,7 +155,9 @@ func orderCases() []Case {
 // stateCases are the policies that are no profile, and who is under none.
 func stateCases() []Case {
 	dhcp := Probe{From: "lamp", To: "gateway", Proto: "udp", Sport: 68, Dport: 67, Want: true}
-	dns := func(want bool) []Probe { return both(udp("lamp", "gateway", 53, want), udp("lamp", "gateway", 123, want)) }
+	dns := func(want bool) []Probe {
+		return both(udp("lamp", "gateway", 53, want), udp("lamp", "gateway", 123, want))
+	}
 	rest := both(tcp("lamp", "cloud", 443, false), tcp("lamp", "neighbour", 80, false), tcp("neighbour", "lamp", 80, false),
 		tcp("lamp", "gateway", 22, false), tcp("gateway", "lamp", 80, false), tcp("cloud", "lamp", 80, false))
 	observed := lampWith("invariant 11 observed", named(cloud443), tcp("lamp", "cloud", 443, true),

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// commands lists the subcommands, in the order of the usage.
+func commands() []command {
+	const socket = "\n\n--socket PATH is the daemon's socket; default: $MUDGUARD_SOCKET, else " + defaultSocket + "."
+	return []command{
+		{"run", "--config FILE", "the daemon, in the foreground",
+			"SIGTERM stops it, SIGHUP makes it reread the configuration.", func(_ *cli, a []string) int { return runCmd(a) }},
+		{"demo", "", "a whole gateway, device and cloud in network namespaces",
+			"Prints what was announced, fetched, enforced, allowed and denied. Needs root.", func(_ *cli, a []string) int { return demoCmd(a) }},
+		{"status", "[--json]", "how the daemon is, and what it cannot enforce here", "The daemon, the kernel, the sources of news about devices, and what cannot be enforced on this host, and why." + socket, (*cli).statusCmd},
+		{"devices", "[--json]", "the devices", "" + socket, (*cli).devicesCmd},
+		{"device", "MAC [--json]", "one device", "Its profile, entries (ACEs) with what came of them, names, addresses and denials." + socket, (*cli).deviceCmd},
+		orderCommand("approve", "accept the profile, or the other URL, that waits", socket),
+		orderCommand("hold", "withdraw an approval: infrastructure only", socket),
+		orderCommand("quarantine", "cut a device off, but for DHCP", socket),
+		orderCommand("release", "end a quarantine or a hold", socket),
+		orderCommand("forget", "forget a device; if it speaks again it is new", socket),
+		orderCommand("observe", "deny a device nothing, list what would be denied", socket),
+		orderCommand("enforce", "enforce a device's policy", socket),
+		{"assign", "MAC URL", "give a device a MUD URL by hand", `"" takes it away.` + socket, (*cli).assignCmd},
+		{"denials", "[--json] [--follow] [--device MAC]", "what was denied, and why",
+			"--follow goes on with what comes; with --json it prints one object a line, else one array." + socket, (*cli).denialsCmd},
+		{"explain", "MAC out|in PROTO ADDR_OR_NAME [PORT] [--json]", "whether a flow is allowed, and by which rule",
+			"PROTO is tcp, udp, icmp, icmpv6 or a number. tcp and udp need PORT: the peer's for out, the device's for in.\nExit code 0: allowed, 1: denied." + socket, (*cli).explainCmd},
+		{"plan", "--config FILE --profile FILE [--mac MAC] [--ip ADDR]", "the nft script for a profile, without a kernel", "", func(_ *cli, a []string) int { return planCmd(a) }},
+		{"lint", "FILE... [--json] [--strict]", "what is wrong with MUD files",
+			"Each problem with its JSON path, the standard's row and how severe it is. - is the standard input.\nExit code 1: there is an error (with --strict also: a warning), 2: a file cannot be read.", (*cli).lintCmd},
+		{"verify", "FILE SIGNATURE --ca FILE... [--at TIME]", "check a detached CMS signature",
+			"--ca may be given more than once, or with commas. --at is an RFC 3339 time or a date; default: now.\nExit code 1: the signature is refused.", (*cli).verifyCmd},
+		{"version", "", "the version", "", (*cli).versionCmd},
+	}
+}
+
+func orderCommand(name, short, socket string) command {
+	return command{name, "MAC", short, socket, func(c *cli, args []string) int { return c.orderCmd(name, args) }}
+}
+
+func (x command) synopsis() string {
+	s := "mudguard " + x.name
+	if x.args != "" {
+		s += " " + x.args
+	}
+	return s
+}
+
+// help prints the usage, or that of one command.
+func (c *cli) help(args []string) int {
+	if len(args) == 0 {
+		c.usage(c.out)
+		return exitOK
+	}
+	cmd, ok := find(args[0])
+	if !ok {
+		return c.unknown(args[0])
+	}
+	fmt.Fprintf(c.out, "usage: %s\n\n%s\n", cmd.synopsis(), sentence(cmd.short))
+	if long := trimBlank(cmd.long); long != "" {
+		fmt.Fprintf(c.out, "\n%s\n", long)
+	}
+	return exitOK
+}
+
+func (c *cli) usage(w io.Writer) {
+	fmt.Fprint(w, "mudguard keeps devices to what their manufacturers declared (RFC 8520).\n\n")
+	for _, cmd := range commands() {
+		fmt.Fprintf(w, "  %-12s%s\n", cmd.name, cmd.short)
+	}
+	fmt.Fprint(w, "\nmudguard help COMMAND says more. Exit codes: 0 fine, 1 not as it should be, 2 usage or configuration\n"+
+		"error, 3 the daemon cannot be reached.\n")
+}

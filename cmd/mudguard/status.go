@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"mudguard/web"
+)
+
+// statusCmd shows how the daemon is.
+func (c *cli) statusCmd(args []string) int {
+	k, code := c.asks(newFlags("status"), args, 0, 0)
+	if code >= 0 {
+		return code
+	}
+	var s web.Status
+	return k.show("/v1/status", nil, &s, func() { c.printStatus(s) })
+}
+
+func (c *cli) printStatus(s web.Status) {
+	c.say("mudguard %s, running since %s", s.Version, c.when(s.Started))
+	c.pairs(
+		"devices", fmt.Sprintf("%d, of which %d wait for you", s.Devices, s.Held),
+		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Bridge),
+		"tables", strings.Join(s.Tables, ", "),
+		"repairs", fmt.Sprintf("%d times somebody else changed our tables", s.Repairs))
+	rows := [][]string{}
+	for _, src := range s.Sources {
+		rows = append(rows, []string{src.Name, c.when(src.LastSeen), src.State})
+	}
+	fmt.Fprintln(c.out)
+	c.table([]string{"SOURCE", "LAST HEARD", "STATE"}, rows, nil)
+	fmt.Fprintln(c.out)
+	if len(s.Gaps) == 0 {
+		c.say("Everything is enforced as it should be.")
+		return
+	}
+	c.say("Not enforced here, or not as well as it should be:")
+	for _, g := range s.Gaps {
+		c.say("  - %s: %s", g.What, g.Why)
+	}
+}

@@ -1,0 +1,3 @@
+package main
+
+func demoCmd([]string) int { panic("demo: not there yet") }
