@@ -102,6 +102,7 @@ func (b *builder) commonSets() {
 		b.inet.set(clients)
 		if b.site.routed() {
 			b.inet.set(Set{Name: mapTo + suffix(v6), Key: addrType(v6), Map: true})
+			b.inet.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
 			b.inet.set(meter(setDenials+suffix(v6), addrType(v6)))
 		}
 	}
@@ -171,15 +172,31 @@ func (b *builder) fromRules(dispatch, block string) []Rule {
 			IfIn{Set: setLAN}, EtherIn{Set: setDevices}, UpdateAddr{V6: v6, Set: setDNSClients + suffix(v6)}},
 			Comment: "a device asks: hold the answers"})
 	}
-	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"})
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, accept), Comment: "error about an admitted flow"})
 	}
-	rules = append(rules, Rule{Exprs: []Expr{IfIn{Set: setLAN}, EtherMap{Map: dispatch}}})
+	rules = append(rules, b.unjudged()...)
+	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"},
+		Rule{Exprs: []Expr{IfIn{Set: setLAN}, EtherMap{Map: dispatch}}})
 	if block != "" {
 		rules = append(rules, Rule{Exprs: []Expr{IfIn{Set: setLAN}, goTo(block)}, Comment: "devices without a MUD URL"})
 	}
 	return rules
+}
+
+// unjudged stops a device's replies to flows that its policy never saw. Where what reaches devices is judged by address,
+// the first packet of a flow to an address that is not known yet gets through; but no answer to it does.
+func (b *builder) unjudged() []Rule {
+	if !b.site.routed() {
+		return nil
+	}
+	reply := []Expr{IfIn{Set: setLAN}, EtherIn{Set: setDevices}, CtState{"established"}, CtReply{}}
+	var rules []Rule
+	for _, v6 := range []bool{false, true} {
+		rules = append(rules, Rule{Exprs: append(slices.Clone(reply), AddrIn{V6: v6, Set: setOwn + suffix(v6)}, accept),
+			Comment: "reply to a flow that was admitted"})
+	}
+	return append(rules, Rule{Exprs: append(reply, Counter{}, drop), Comment: "reply from an address that is not known yet"})
 }
 
 // related matches ICMP errors about a tracked flow; other related flows are flows that no ACE names (T-48).
@@ -320,6 +337,7 @@ func (b *builder) addresses(m Member) {
 	for _, a := range m.Addrs {
 		b.inet.Sets[mapTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
 			Element{Verdict: goTo(m.Policy.In()), Comment: comment(m.Label)}
+		b.inet.Sets[setOwn+suffix(a.Is6())].Elements[Key{Addr: a}] = Element{}
 	}
 }
 

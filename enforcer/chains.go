@@ -26,6 +26,7 @@ const (
 	setLink       = "link"
 	setNewFlows   = "new_flows"
 	setDenials    = "denials"
+	setOwn        = "own_addresses"
 	chainGuard    = "guard"
 )
 

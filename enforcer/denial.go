@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -65,7 +66,22 @@ func (e *Engine) Denied(l LogEvent) {
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
 	e.denials.add(den)
-	e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
+	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
+		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
+	}
+}
+
+// news says that something was not told in the last ten minutes: the log is for people, and often on flash.
+func (e *Engine) news(what string) bool {
+	const most, again = 1024, 10 * time.Minute
+	if at, told := e.told[what]; told && e.Now().Sub(at) < again {
+		return false
+	}
+	if len(e.told) >= most {
+		clear(e.told)
+	}
+	e.told[what] = e.Now()
+	return true
 }
 
 func isObserved(prefix string) bool {

@@ -32,6 +32,8 @@ const (
 type State struct {
 	Version int       `json:"version"`
 	Devices []*Device `json:"devices"`
+	// Handed is what DHCP handed out as members of a class: kept, so that a restart takes nobody's DNS away.
+	Handed map[string][]netip.Addr `json:"handed_out,omitempty"`
 }
 
 // Deps are the engine's connections to the world.
@@ -43,44 +45,55 @@ type Deps struct {
 	Log     *slog.Logger
 	Names   *Names
 	Backoff func(try int) time.Duration // wait before trying a failed fetch again
+	// Counts reads the counters of a chain's rules, in their order; nil where nobody counts.
+	Counts func(TableFamily, string) ([]Count, error)
 }
 
 // Engine is the loop that owns all state: events come in one at a time, and after each the kernel has what they ask for.
 type Engine struct {
 	Deps
-	cfg      Config
-	site     Site
-	trusted  map[dhcp.MAC]bool
-	devices  map[dhcp.MAC]*Device
-	profiles map[mud.URL]*profileState
-	compiled map[*mud.Profile]map[bool]*Compiled // by profile and observe
-	plain    map[PolicyKind]*Compiled
-	inForce  map[dhcp.MAC]*Compiled
-	have     Ruleset
-	degraded string // why the kernel does not have what it should
-	repairs  int
-	dirty    bool // state to save
-	unsaved  string
-	handed   map[string][]Host // classes as DHCP handed them out
-	denials  ring
-	started  time.Time
-	events   chan func()
-	waiting  []chan<- error // for the next sync
+	cfg        Config
+	site       Site
+	trusted    map[dhcp.MAC]bool
+	devices    map[dhcp.MAC]*Device
+	profiles   map[mud.URL]*profileState
+	compiled   map[*mud.Profile]map[bool]*Compiled // by profile and observe
+	plain      map[PolicyKind]*Compiled
+	inForce    map[dhcp.MAC]*Compiled
+	have       Ruleset
+	degraded   string               // why the kernel does not have what it should
+	failures   int                  // changes that the kernel refused in a row
+	refused    map[string]refusal   // policies that the kernel did not take, by name
+	fresh      []owned              // addresses that became known since the last sync
+	told       map[string]time.Time // denials that were logged, not to repeat them
+	repairs    int
+	dirty      bool // state to save
+	unsaved    string
+	handed     map[string][]Host // classes as DHCP handed them out
+	configured map[string][]Host // classes as the administrator said
+	denials    ring
+	started    time.Time
+	events     chan func()
+	waiting    []chan<- error // for the next sync
 }
 
 // New makes an engine with what was saved before; Start then brings the kernel in line.
 func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
-		inForce: map[dhcp.MAC]*Compiled{}, handed: map[string][]Host{}, started: deps.Now(), events: make(chan func(), eventQueue)}
+		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{}, started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {
 		e.devices[d.MAC] = d
 	}
 	e.configure(cfg, site)
+	for class, addrs := range saved.Handed {
+		e.handOut(class, addrs)
+	}
+	e.dirty = false // it came from the disk
 	return e
 }
 
 func (e *Engine) configure(cfg Config, site Site) {
-	e.cfg, e.site = cfg, site
+	e.cfg, e.site, e.configured = cfg, site, site.Controllers
 	e.site.Controllers = e.classes(site.Controllers)
 	e.trusted = map[dhcp.MAC]bool{}
 	for _, m := range site.Trusted {
@@ -118,10 +131,12 @@ func (e *Engine) Start() error {
 	}
 	e.have = have
 	e.Names.Restore(have, e.Now())
-	for _, d := range e.devices {
+	for _, d := range e.devices { // all of them first: devices share what is behind a URL
 		if d.Approved != "" {
 			e.Fetcher.Approve(d.URL, d.Approved)
 		}
+	}
+	for _, d := range e.devices {
 		if !d.URL.IsZero() {
 			e.load(d.URL)
 		}
@@ -347,6 +362,7 @@ func (e *Engine) addAddr(d *Device, a netip.Addr) {
 		d.Addrs = slices.Delete(d.Addrs, 0, 1)
 	}
 	d.Addrs = append(d.Addrs, a)
+	e.fresh = append(e.fresh, owned{d, a})
 	e.dirty = true
 }
 

@@ -96,8 +96,8 @@ func (e *Engine) handOut(class string, addrs []netip.Addr) {
 		if !a.IsValid() || a.IsUnspecified() || e.site.OwnAddr(a) || slices.Contains(e.handed[class], h) || len(e.handed[class]) >= most {
 			continue
 		}
-		e.handed[class] = append(e.handed[class], h)
-		if !slices.Contains(e.site.Controllers[class], h) {
+		e.handed[class], e.dirty = append(e.handed[class], h), true
+		if _, said := e.configured[class]; !said && !slices.Contains(e.site.Controllers[class], h) {
 			e.site.Controllers[class] = append(e.site.Controllers[class], h)
 		}
 	}
@@ -155,7 +155,6 @@ func (e *Engine) Approve(d *Device) error {
 		e.bind(d, d.Pending, d.Source)
 		return nil
 	}
-	d.Held, e.dirty = false, true
 	p := e.profiles[d.URL]
 	switch {
 	case d.URL.IsZero():
@@ -170,6 +169,7 @@ func (e *Engine) Approve(d *Device) error {
 	default:
 		return fmt.Errorf("there is no profile for %s yet, so nothing to approve", d.MAC)
 	}
+	d.Held, e.dirty = false, true
 	return nil
 }
 

@@ -82,7 +82,9 @@ func TestHostileText(t *testing.T) {
 var hashes = regexp.MustCompile(`p_[0-9a-f]{10}`)
 
 // skeleton is a text without what names and hashes change.
-func skeleton(text string) string { return hashes.ReplaceAllString(quoted.ReplaceAllString(text, `""`), "p_") }
+func skeleton(text string) string {
+	return hashes.ReplaceAllString(quoted.ReplaceAllString(text, `""`), "p_")
+}
 
 func textWith(t *testing.T, text string) string {
 	t.Helper()

@@ -38,6 +38,9 @@ type Flow struct {
 	ICMPCode     uint8
 }
 
+// Count is what a rule counted.
+type Count struct{ Packets, Bytes uint64 }
+
 // LogEvent is one denied packet as the kernel logged it.
 type LogEvent struct {
 	Prefix string   // of the Log that made it

@@ -6,16 +6,33 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"mudguard/dhcp"
 	"mudguard/mud"
 )
 
+// owned is an address and whose it is.
+type owned struct {
+	d    *Device
+	addr netip.Addr
+}
+
+// refusal is why and until when a policy is not tried again.
+type refusal struct {
+	err   error
+	until time.Time
+}
+
 // sync brings the kernel and the disk in line with the state: one transaction, or none where nothing changed.
 func (e *Engine) sync() error {
 	policies := e.policies()
-	want := e.build(policies)
-	err := e.apply(want)
+	err := e.apply(e.build(policies))
+	if err == nil {
+		e.failures = 0
+	} else if e.failures++; e.failures > 1 { // the first may be the moment's fault, and is tried again within a second
+		policies, err = e.withoutNew(policies, err)
+	}
 	if err == nil {
 		e.changed(policies)
 		e.inForce = policies
@@ -23,13 +40,61 @@ func (e *Engine) sync() error {
 	return errors.Join(err, e.save())
 }
 
+// withoutNew is tried after the kernel refused a change: one profile that it cannot take must not keep the others from
+// theirs, nor a new device from being restricted. Devices whose policy is new keep what they have, or are restricted.
+func (e *Engine) withoutNew(policies map[dhcp.MAC]*Compiled, cause error) (map[dhcp.MAC]*Compiled, error) {
+	out := maps.Clone(policies)
+	found := false
+	for mac, p := range policies {
+		if !e.inKernel(p) && !e.isPlain(p) {
+			found = true
+			e.refused[p.Name] = refusal{cause, e.Now().Add(time.Minute)}
+			out[mac] = e.instead(mac)
+		}
+	}
+	if !found {
+		return nil, cause
+	}
+	if err := e.apply(e.build(out)); err != nil {
+		return nil, err
+	}
+	e.degraded = cause.Error()
+	return out, nil
+}
+
+// instead is the policy of a device whose own the kernel did not take.
+func (e *Engine) instead(mac dhcp.MAC) *Compiled {
+	if p := e.inForce[mac]; p != nil && e.inKernel(p) {
+		return p
+	}
+	return e.compile(&Policy{Kind: PolicyRestricted})
+}
+
+func (e *Engine) inKernel(p *Compiled) bool {
+	return e.have.Inet != nil && e.have.Inet.Chains[p.Out()] != nil
+}
+
+// isPlain says that a policy is one of ours, which every kernel takes.
+func (e *Engine) isPlain(p *Compiled) bool {
+	for _, plain := range e.plain {
+		if plain == p {
+			return true
+		}
+	}
+	return false
+}
+
 // policies gives what every device should be under.
 func (e *Engine) policies() map[dhcp.MAC]*Compiled {
 	out := make(map[dhcp.MAC]*Compiled, len(e.devices))
 	used := map[*mud.Profile]bool{}
+	maps.DeleteFunc(e.refused, func(_ string, r refusal) bool { return !r.until.After(e.Now()) })
 	for mac, d := range e.devices {
 		j := e.judge(d)
 		if c := e.compile(j.Policy); c != nil {
+			if _, no := e.refused[c.Name]; no {
+				c = e.instead(mac)
+			}
 			out[mac] = c
 			used[j.Policy.Profile] = true
 		}
@@ -102,13 +167,26 @@ func (e *Engine) apply(want Ruleset) error {
 		}
 		return err
 	}
-	e.degraded = ""
 	e.have = want
+	if len(e.refused) == 0 {
+		e.degraded = ""
+	}
 	return nil
 }
 
-// changed cuts the flows of devices whose policy is another one now, as far as it does not allow them (T-20).
+// changed cuts flows where a policy came or went, and of addresses that became known only now.
 func (e *Engine) changed(policies map[dhcp.MAC]*Compiled) {
+	e.replaced(policies)
+	for _, o := range e.fresh {
+		if policies[o.d.MAC] != nil {
+			e.cut(o.d, o.addr)
+		}
+	}
+	e.fresh = nil
+}
+
+// replaced cuts the flows of devices whose policy is another one now, as far as it does not allow them (T-20).
+func (e *Engine) replaced(policies map[dhcp.MAC]*Compiled) {
 	for mac, d := range e.devices {
 		if policies[mac] == e.inForce[mac] || policies[mac] == nil || sameName(policies[mac], e.inForce[mac]) {
 			continue
@@ -195,7 +273,12 @@ func (e *Engine) save() error {
 	if !e.dirty {
 		return nil
 	}
-	s := State{Version: 1}
+	s := State{Version: 1, Handed: map[string][]netip.Addr{}}
+	for class, hosts := range e.handed {
+		for _, h := range hosts {
+			s.Handed[class] = append(s.Handed[class], h.Addr)
+		}
+	}
 	for _, mac := range e.macs() {
 		s.Devices = append(s.Devices, e.devices[mac])
 	}

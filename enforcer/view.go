@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"mudguard/dhcp"
@@ -76,6 +77,10 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 	if c := e.inForce[d.MAC]; c != nil {
 		v.Policy = c.Name
 	}
+	if c := e.compile(j.Policy); c != nil && e.refused[c.Name].err != nil {
+		v.State, v.Reason = StatusFailed, "the kernel does not take its policy, so it has the last one or none but DHCP, DNS and NTP: "+
+			e.refused[c.Name].err.Error()
+	}
 	p := e.profiles[d.URL]
 	if p == nil || p.doc == nil {
 		if whole {
@@ -92,7 +97,7 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 		v.Infrastructure = infrastructure(j)
 		v.Problems = p.doc.Problems
 		v.Denials = e.Denials(0, d.MAC)
-		v.ACEs = aceViews(&pr)
+		v.ACEs = aceViews(&p.doc.Profile, e.hits(e.inForce[d.MAC]))
 		for _, n := range compiledNames(e.inForce[d.MAC]) {
 			v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
 		}
@@ -119,7 +124,29 @@ func compiledNames(c *Compiled) []NameRef {
 	return c.Names
 }
 
-func aceViews(p *mud.Profile) []ACEView {
+// hits sums, for each ACE, what the rules that came from it counted.
+func (e *Engine) hits(c *Compiled) map[*mud.ACE]Count {
+	out := map[*mud.ACE]Count{}
+	if c == nil || e.Counts == nil {
+		return out
+	}
+	for name, origins := range c.Origins {
+		family, chain, _ := strings.Cut(name, " ")
+		counts, err := e.Counts(TableFamily(family), chain)
+		if err != nil || len(counts) != len(origins) {
+			continue // somebody changes the chain right now; the numbers are for people
+		}
+		for i, ace := range origins {
+			if ace != nil {
+				sum := out[ace]
+				out[ace] = Count{sum.Packets + counts[i].Packets, sum.Bytes + counts[i].Bytes}
+			}
+		}
+	}
+	return out
+}
+
+func aceViews(p *mud.Profile, hits map[*mud.ACE]Count) []ACEView {
 	var out []ACEView
 	add := func(pol *mud.Policy, direction string, decide func(*mud.ACE) string) {
 		if pol == nil {
@@ -128,7 +155,7 @@ func aceViews(p *mud.Profile) []ACEView {
 		for i := range pol.ACEs {
 			a := &pol.ACEs[i]
 			v := ACEView{Direction: direction, ACL: clean(a.ACL), ACE: clean(a.Name), Path: a.Path, Action: "drop",
-				Text: describeACE(a), Decision: decide(a)}
+				Text: describeACE(a), Decision: decide(a), Packets: hits[a].Packets, Bytes: hits[a].Bytes}
 			if a.Action == mud.Accept {
 				v.Action = "accept"
 			}

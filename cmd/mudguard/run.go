@@ -197,6 +197,7 @@ func (d *daemon) setUp() error {
 	d.configureNames(site)
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
+		Counts: d.nft.Counts,
 	})
 	return nil
 }

@@ -22,19 +22,39 @@ type entry struct {
 	elem enforcer.Element
 }
 
+// bigSet is from where on a hash table may be resizing after it was filled. A dump then misses elements, with no
+// mark on it (tried here: some hundred of 20 000).
+const bigSet = 256
+
 func (n *Nft) elements(f enforcer.TableFamily, s *enforcer.Set) (map[enforcer.Key]enforcer.Element, error) {
+	r, err := n.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.nl.Close()
+	return r.stableElements(f, s)
+}
+
+// stableElements reads a set until it is whole: no torn dump, and as many elements as the time before. Sets with
+// timeouts change all the time, by themselves and by learning, and no policy depends on having read all of them.
+func (r *reader) stableElements(f enforcer.TableFamily, s *enforcer.Set) (map[enforcer.Key]enforcer.Element, error) {
+	last := -1
 	for try := range readTries {
-		r, err := n.reader()
+		torn := r.torn
+		r.torn = false
+		out, err := r.elements(f, s)
 		if err != nil {
 			return nil, err
 		}
-		out, err := r.elements(f, s)
-		_ = r.nl.Close() // only read from
-		if err != nil || !r.torn {
-			return out, err
+		whole := !r.torn && (len(out) < bigSet || len(out) == last)
+		r.torn = torn
+		if whole || s.HasTTL {
+			return out, nil
 		}
-		time.Sleep(time.Duration(try) * time.Millisecond)
+		last = len(out)
+		time.Sleep(time.Millisecond << try)
 	}
+	r.torn = true
 	return nil, errTorn
 }
 

@@ -213,16 +213,28 @@ func (n *Nft) verify(d enforcer.Delta) error {
 			if len(se.Elements) < bulk {
 				continue
 			}
-			have, err := n.elements(t.Family, se.Set)
-			if err != nil {
-				return fmt.Errorf("reading back set %s: %w", se.Set.Name, err)
-			}
-			if missing := countMissing(have, se.Elements); missing > 0 {
-				return fmt.Errorf("set %s: the kernel lost %d of %d elements", se.Set.Name, missing, len(se.Elements))
+			if err := n.verifySet(t.Family, se); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// verifySet believes in a loss only after it looked some times: see bigSet.
+func (n *Nft) verifySet(f enforcer.TableFamily, se enforcer.SetElements) error {
+	missing := 0
+	for try := range readTries {
+		have, err := n.elements(f, se.Set)
+		if err != nil && !errors.Is(err, errTorn) {
+			return fmt.Errorf("reading back set %s: %w", se.Set.Name, err)
+		}
+		if missing = countMissing(have, se.Elements); missing == 0 {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond << try)
+	}
+	return fmt.Errorf("set %s: the kernel lost %d of %d elements", se.Set.Name, missing, len(se.Elements))
 }
 
 func countMissing(have, want map[enforcer.Key]enforcer.Element) int {

@@ -115,9 +115,7 @@ func TestQueue(t *testing.T) {
 		}
 		mu.Unlock()
 	}
-	if st := q.Stats(); st.Late == 0 || st.Errors != 1 {
-		t.Errorf("stats %+v: want a late one and one panic", st)
-	}
+	eventually(t, "a late one and a panic are counted", func() bool { st := q.Stats(); return st.Late > 0 && st.Errors == 1 })
 	cancel()
 	<-done
 	exchange(t, server, client, "nobody listens again")

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -49,7 +50,10 @@ func (n *Nft) readOnce(last bool) (rs enforcer.Ruleset, stable bool, err error) 
 	if err != nil {
 		return rs, false, fmt.Errorf("reading generation: %w", err)
 	}
-	if rs, err = r.ruleset(); err != nil {
+	if rs, err = r.ruleset(); errors.Is(err, errTorn) {
+		return rs, false, nil
+	}
+	if err != nil {
 		// What was listed a moment ago may be gone: torn, not broken.
 		if now, e := r.generation(); e == nil && now != before {
 			return rs, false, nil
@@ -109,7 +113,7 @@ func (r *reader) table(f enforcer.TableFamily) (*enforcer.Table, error) {
 		return nil, fmt.Errorf("sets: %w", err)
 	}
 	for _, s := range t.Sets {
-		if s.Elements, err = r.elements(f, s); err != nil {
+		if s.Elements, err = r.stableElements(f, s); err != nil {
 			return nil, fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}

@@ -64,7 +64,7 @@ func TestConcurrent(t *testing.T) {
 					return
 				default:
 				}
-				if err := n.Learn([]enforcer.Learned{{Set: "n_4", Addr: v4(w*1000000 + i%20000), Timeout: time.Hour}}); err != nil {
+				if err := n.Learn([]enforcer.Learned{{Set: "n_4", Addr: v4(w*1000000 + i%2000), Timeout: time.Hour}}); err != nil {
 					t.Error(err)
 					return
 				}
