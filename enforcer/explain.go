@@ -70,8 +70,11 @@ func (e *Engine) target(host string) (netip.Addr, string, error) {
 	if addrs := e.Names.Addrs(name, e.Now()); len(addrs) > 0 {
 		return addrs[0], name, nil
 	}
-	return netip.AddrFrom4([4]byte{192, 0, 0, 8}), name, nil // the dummy address of RFC 7600
+	return dummy, name, nil
 }
+
+// dummy is the IPv4 dummy address (RFC 7600): it stands for one that is not known.
+var dummy = netip.AddrFrom4([4]byte{192, 0, 0, 8})
 
 // addrOf is the device's address of a family, or one that stands for it.
 func (e *Engine) addrOf(d *Device, v6 bool) netip.Addr {
@@ -90,7 +93,7 @@ func (e *Engine) addrOf(d *Device, v6 bool) netip.Addr {
 	if v6 {
 		return netip.MustParseAddr("fe80::1")
 	}
-	return netip.AddrFrom4([4]byte{192, 0, 0, 8})
+	return dummy
 }
 
 func (e *Engine) explain(d *Device, f Flow, in bool, name string, res Result) Explanation {
@@ -99,7 +102,7 @@ func (e *Engine) explain(d *Device, f Flow, in bool, name string, res Result) Ex
 	if ace != nil {
 		x.Rule = &RuleRef{ACL: ace.ACL, ACE: ace.Name, Path: ace.Path}
 	}
-	what := e.attempt(d, f, in, name)
+	what := e.flowText(d, f, in, name)
 	switch {
 	case res.Accept && isObserved(res.Logged):
 		x.Reason = what + " is let pass and listed, since the device is only observed; " + e.allowance(d)
@@ -160,6 +163,20 @@ func (e *Engine) sentence(d *Device, l LogEvent, in bool, name string) string {
 		return what + ", which was not allowed at that moment; it is now"
 	}
 	return what + "; " + e.allowance(d)
+}
+
+// flowText names a flow that somebody asks about.
+func (e *Engine) flowText(d *Device, f Flow, in bool, name string) string {
+	unresolved := name != "" && (f.Src == dummy || f.Dst == dummy)
+	switch {
+	case in && unresolved:
+		return fmt.Sprintf("%s (no address known yet) to %s at %s", clean(name), e.label(d), portAndProto(f))
+	case in:
+		return fmt.Sprintf("%s to %s at %s", e.hostText(f.Src, name), e.label(d), portAndProto(f))
+	case unresolved:
+		return fmt.Sprintf("%s to %s (no address known yet) at %s", e.label(d), clean(name), portAndProto(f))
+	}
+	return e.label(d) + " to " + e.hostPort(f, name)
 }
 
 // attempt says who tried what.

@@ -123,3 +123,21 @@ func stopped(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
+
+// demoConn is a connection that stays open through the demo.
+type demoConn struct{ c net.Conn }
+
+func (d *demoConn) dial(h *demoHost, to netip.AddrPort) (err error) {
+	if d.c, err = h.dial("tcp", netip.Addr{}, to, demoAllowed); err != nil {
+		return err
+	}
+	return d.echo()
+}
+
+// echo sends something and waits for it to come back.
+func (d *demoConn) echo() error {
+	if d.c == nil {
+		return errors.New("it was never opened")
+	}
+	return echoed(d.c, demoAllowed)
+}

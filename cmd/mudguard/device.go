@@ -114,12 +114,19 @@ func (c *cli) section(title string, lines []string) {
 	}
 }
 
+// latest is how many denials are shown with a device.
+const latest = 20
+
 func (c *cli) printDenials(list []enforcer.Denial) {
 	if len(list) == 0 {
 		return
 	}
 	fmt.Fprintln(c.out)
-	c.say("Denied:")
+	c.say("Denied, or what would have been:")
+	if more := len(list) - latest; more > 0 {
+		c.say("(%d older ones: mudguard denials --device %s)", more, list[0].MAC)
+		list = list[more:]
+	}
 	for _, d := range list {
 		c.printDenial(d)
 	}

@@ -20,10 +20,10 @@ func (c *cli) statusCmd(args []string) int {
 func (c *cli) printStatus(s web.Status) {
 	c.say("mudguard %s, running since %s", s.Version, c.when(s.Started))
 	c.pairs(
-		"devices", fmt.Sprintf("%d, of which %d wait for you", s.Devices, s.Held),
+		"devices", fmt.Sprintf("%d, of which held: %d", s.Devices, s.Held),
 		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Bridge),
 		"tables", strings.Join(s.Tables, ", "),
-		"repairs", fmt.Sprintf("%d times somebody else changed our tables", s.Repairs))
+		"repairs", fmt.Sprintf("%d (our tables were changed by somebody else and put right)", s.Repairs))
 	rows := [][]string{}
 	for _, src := range s.Sources {
 		rows = append(rows, []string{src.Name, c.when(src.LastSeen), src.State})

@@ -89,7 +89,7 @@ func encodeElement(s *enforcer.Set, k enforcer.Key, e enforcer.Element, del bool
 	if !last.IsValid() || last.Less(k.Addr) || last.Is4() != k.Addr.Is4() {
 		return nil, fmt.Errorf("kernel: set %s: range %s-%s", s.Name, k.Addr, last)
 	}
-	if end, more := nextAddr(last); more {
+	if end := last.Next(); end.IsValid() {
 		out = append(out, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
 	}
 	return out, nil

@@ -101,11 +101,11 @@ func (r *reader) hasTable(f enforcer.TableFamily) (there bool, err error) {
 
 func (r *reader) table(f enforcer.TableFamily) (*enforcer.Table, error) {
 	t := &enforcer.Table{Family: f, Chains: map[string]*enforcer.Chain{}}
-	if err := r.dump(unix.NFT_MSG_GETCHAIN, f, nil, t2chain(t)); err != nil {
+	if err := r.dump(unix.NFT_MSG_GETCHAIN, f, nil, chainsInto(t)); err != nil {
 		return nil, fmt.Errorf("chains: %w", err)
 	}
 	own := []netlink.Attribute{stringAttr(unix.NFTA_RULE_TABLE, enforcer.TableName)}
-	if err := r.dump(unix.NFT_MSG_GETRULE, f, own, t2rule(t)); err != nil {
+	if err := r.dump(unix.NFT_MSG_GETRULE, f, own, rulesInto(t)); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
 	var err error
@@ -120,7 +120,7 @@ func (r *reader) table(f enforcer.TableFamily) (*enforcer.Table, error) {
 	return t, nil
 }
 
-func t2chain(t *enforcer.Table) func(byte, *netlink.AttributeDecoder) error {
+func chainsInto(t *enforcer.Table) func(byte, *netlink.AttributeDecoder) error {
 	return func(_ byte, ad *netlink.AttributeDecoder) error {
 		c, table := &enforcer.Chain{}, ""
 		for ad.Next() {
@@ -167,7 +167,7 @@ func hookName(n uint32) enforcer.Hook {
 	return enforcer.Hook(fmt.Sprintf("hook%d", n))
 }
 
-func t2rule(t *enforcer.Table) func(byte, *netlink.AttributeDecoder) error {
+func rulesInto(t *enforcer.Table) func(byte, *netlink.AttributeDecoder) error {
 	return func(_ byte, ad *netlink.AttributeDecoder) error {
 		var table, chain string
 		var rule enforcer.Rule

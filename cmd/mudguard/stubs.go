@@ -1,3 +1,0 @@
-package main
-
-func demoCmd([]string) int { panic("demo: not there yet") }
