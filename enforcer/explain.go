@@ -232,6 +232,9 @@ func clean(s string) string { return mud.Clean(s, 80) }
 // allowance says what a device's policy allows, in a few words.
 func (e *Engine) allowance(d *Device) string {
 	j := e.judge(d)
+	if j.Policy != nil && j.Policy.Kind == PolicyQuarantine {
+		return "it has only DHCP of this network, since: " + j.Reason
+	}
 	if j.Policy == nil || j.Policy.Kind != PolicyProfile {
 		return "it has only DHCP, DNS and NTP of this network, since: " + j.Reason
 	}

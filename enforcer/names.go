@@ -186,11 +186,33 @@ func dropExpired(known map[netip.Addr]time.Time, now time.Time) bool {
 var privateRanges = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
 	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("fec0::/10"),
+}
+
+var (
+	nat64      = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	sixToFour  = netip.MustParsePrefix("2002::/16")    // RFC 3056
+	compatible = netip.MustParsePrefix("::/96")        // RFC 4291 section 2.5.5.1, of no use to anybody
+)
+
+// embedded gives the IPv4 address that a translator or a tunnel makes of an IPv6 one.
+func embedded(a netip.Addr) (netip.Addr, bool) {
+	b := a.As16()
+	switch {
+	case nat64.Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case sixToFour.Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
 }
 
 // refuse says why an address is not taken for a name, or "" (R9726-ours-a, T9).
 func (n *Names) refuse(name string, a netip.Addr) string {
-	if a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.Is4In6() ||
+	if v4, in := embedded(a); in {
+		return n.refuse(name, v4)
+	}
+	if compatible.Contains(a) || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.Is4In6() ||
 		a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240) {
 		return "which is no address of a server"
 	}

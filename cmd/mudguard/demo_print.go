@@ -9,8 +9,11 @@ import (
 	"sync"
 )
 
-// demoWidth is where sentences are broken.
-const demoWidth = 100
+// Where sentences are broken, and where text that is laid out is.
+const (
+	demoWidth    = 100
+	demoVerbatim = 120
+)
 
 // Colours of the account; the words and marks carry the meaning too.
 const (
@@ -63,7 +66,7 @@ func (p *demoPrinter) verbatim(color, text string) {
 	for line := range strings.Lines(text) {
 		rest := []rune(strings.TrimRight(strings.ReplaceAll(line, "\t", "  "), " \n"))
 		for prefix := indent; ; prefix = indent + "        " {
-			n := breakAt(rest, demoWidth-len(prefix))
+			n := breakAt(rest, demoVerbatim-len(prefix))
 			fmt.Fprintln(p.out, prefix+p.paint(color, string(rest[:n])))
 			if rest = rest[n:]; len(rest) == 0 {
 				break

@@ -72,6 +72,7 @@ func runCmd(args []string) int {
 // runUntilReload runs the daemon until it is told to stop (nil), or to go on with another configuration.
 func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signal, path string) (*configs.Config, error) {
 	log := newLogger(cfg.Log, os.Stderr)
+	slog.SetDefault(log) // for the parts that get no logger: refused peers of the socket
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)

@@ -1,0 +1,109 @@
+package acceptance
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// pki is what manufacturers and their web servers have, and two impostors of whom mudguard knows nothing.
+type pki struct {
+	webCA, signerCA  string // PEM files that mudguard trusts
+	web, wrongWeb    tls.Certificate
+	signer, stranger identity
+}
+
+// identity is a signer's key and certificate, in files for openssl.
+type identity struct{ key, cert string }
+
+// authority signs certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+var newPKI = sync.OnceValues(func() (p *pki, err error) {
+	defer func() {
+		if e, ok := recover().(error); ok {
+			err = e
+		}
+	}()
+	web, signers, unknown := newAuthority("Web CA"), newAuthority("Signer CA"), newAuthority("Unknown CA")
+	return &pki{
+		webCA: writePEM("webca.pem", "CERTIFICATE", web.cert.Raw), signerCA: writePEM("signerca.pem", "CERTIFICATE", signers.cert.Raw),
+		web: web.tls("maker.example"), wrongWeb: unknown.tls("maker.example"),
+		signer: signers.identity("Maker MUD signer"), stranger: unknown.identity("Stranger"),
+	}, nil
+})
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func template(name string) *x509.Certificate {
+	now := time.Now()
+	return &x509.Certificate{SerialNumber: must(rand.Int(rand.Reader, big.NewInt(1<<62))), Subject: pkix.Name{CommonName: name},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(240 * time.Hour), BasicConstraintsValid: true}
+}
+
+func newAuthority(name string) authority {
+	t := template(name)
+	t.IsCA, t.KeyUsage = true, x509.KeyUsageCertSign
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	return authority{must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)))), key}
+}
+
+func (a authority) issue(t *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	t.KeyUsage = x509.KeyUsageDigitalSignature
+	return must(x509.CreateCertificate(rand.Reader, t, a.cert, key.Public(), a.key)), key
+}
+
+func (a authority) tls(host string) tls.Certificate {
+	t := template(host)
+	t.DNSNames, t.ExtKeyUsage = []string{host}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, key := a.issue(t)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func (a authority) identity(name string) identity {
+	der, key := a.issue(template(name))
+	return identity{writePEM(name+".key", "EC PRIVATE KEY", must(x509.MarshalECPrivateKey(key))), writePEM(name+".pem", "CERTIFICATE", der)}
+}
+
+func writePEM(name, kind string, der []byte) string {
+	path := filepath.Join(scratch, name)
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// sign makes a detached CMS signature, with openssl since mudguard's own code must not judge itself.
+func sign(t *testing.T, raw []byte, by identity) []byte {
+	t.Helper()
+	in := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(in, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-in", in,
+		"-signer", by.cert, "-inkey", by.key).Output()
+	if err != nil {
+		t.Fatalf("openssl cms: %v", err)
+	}
+	return out
+}
