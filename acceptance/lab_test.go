@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,12 +75,12 @@ func (l *lab) wire() {
 		sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 		ip route add 203.0.113.0/24 via 198.51.100.2; ip -6 route add 2001:db8:113::/64 via 2001:db8:100::2`)
 	l.wan.in(l.T, `ip link set eth0 up; ip addr add 198.51.100.2/24 dev eth0; ip addr add 2001:db8:100::2/64 dev eth0 nodad
-		ip route add local 203.0.113.0/24 dev lo; ip -6 route add local 2001:db8:113::/64 dev lo
+		ip route add local 203.0.113.0/24 dev lo; ip -6 route add local 2001:db8:113::/64 dev lo; sysctl -qw net.ipv6.ip_nonlocal_bind=1
 		ip route add 192.168.0.0/16 via 198.51.100.1; ip -6 route add default via 2001:db8:100::1
-		nft 'table inet sink { counter hits {}
-			chain pre { type filter hook prerouting priority -300
-				ip daddr `+sinkAddr+` counter name hits
-				ip6 daddr `+sinkAddr6+` counter name hits } }'`)
+		nft 'add table inet sink; add counter inet sink hits
+			add chain inet sink pre { type filter hook prerouting priority -300; }
+			add rule inet sink pre ip daddr `+sinkAddr+` counter name hits
+			add rule inet sink pre ip6 daddr `+sinkAddr6+` counter name hits'`)
 	l.gw.listen(l.T, ":22")
 }
 
@@ -163,16 +162,17 @@ func (l *lab) static(d *device, host int) {
 	d.in(l.T, "ip addr add "+d.addr+"/24 dev eth0; ip route replace default via "+d.gateway)
 }
 
-// hears waits until the device has an address from DHCP.
+// bound waits until the device has an address from DHCP.
 func (l *lab) bound(d *device) {
 	l.Helper()
 	await(l.T, "a DHCP lease", patience, func() string {
 		out := d.in(l.T, "ip -4 -o addr show dev eth0; ip -4 route show default")
-		f := strings.Fields(out)
-		if len(f) < 4 || !strings.Contains(out, "default via") {
+		_, rest, _ := strings.Cut(out, " inet ")
+		addr, _, found := strings.Cut(rest, "/")
+		if !found || !strings.Contains(out, "default via") {
 			return out + d.client.log.tail()
 		}
-		d.addr = netip.MustParsePrefix(f[3]).Addr().String()
+		d.addr = addr
 		return ""
 	})
 }

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -24,9 +26,32 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	sweep()
 	code := m.Run()
 	os.RemoveAll(scratch)
 	os.Exit(code)
+}
+
+// sweep removes the namespaces of runs that were killed: their names begin with the process that made them.
+func sweep() {
+	names, _ := os.ReadDir("/run/netns") // absent where nobody made any
+	for _, n := range names {
+		var pid, number int
+		if _, err := fmt.Sscanf(n.Name(), "mga%d-%d-", &pid, &number); err != nil {
+			continue
+		}
+		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+			continue
+		}
+		pids, _ := exec.Command("ip", "netns", "pids", n.Name()).Output()
+		for _, p := range strings.Fields(string(pids)) {
+			if child, err := strconv.Atoi(p); err == nil {
+				_ = syscall.Kill(child, syscall.SIGKILL)
+			}
+		}
+		_ = exec.Command("ip", "netns", "del", n.Name()).Run()
+		_ = os.RemoveAll("/etc/netns/" + n.Name())
+	}
 }
 
 // need skips where the tests cannot run; in CI that is a failure.

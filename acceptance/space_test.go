@@ -27,7 +27,9 @@ var spaces atomic.Int64
 func newSpace(t *testing.T, role string) *space {
 	t.Helper()
 	s := &space{name: fmt.Sprintf("mga%d-%d-%s", os.Getpid(), spaces.Add(1), role)}
-	shell(t, "ip netns add "+s.name+"; ip -n "+s.name+" link set lo up")
+	// Without duplicate address detection, IPv6 works at once.
+	shell(t, "ip netns add "+s.name+"; ip -n "+s.name+" link set lo up; ip netns exec "+s.name+
+		" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
 	t.Cleanup(func() {
 		s.ns.Close()
 		_ = exec.Command("ip", "netns", "del", s.name).Run()

@@ -169,7 +169,7 @@ func policyChains(r enforcer.Ruleset) map[string]bool {
 	for _, t := range r.Tables() {
 		for name := range t.Chains {
 			if strings.HasPrefix(name, "p_") {
-				out[name[:len("p_0123456789")]] = true
+				out[name[:strings.LastIndexByte(name, '_')]] = true
 			}
 		}
 	}

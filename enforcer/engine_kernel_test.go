@@ -323,3 +323,62 @@ func TestRun(t *testing.T) {
 		}
 	})
 }
+
+// TestRevertedChangeIsNoGap: what the kernel refused and nobody wants any more is no news.
+func TestRevertedChangeIsNoGap(t *testing.T) {
+	w := newWorld(t).start()
+	d := w.enforced("lamp", lampURL)
+	w.refuse = errors.New("no buffer space")
+	w.e.Quarantine(d)
+	if w.e.Sync() == nil {
+		t.Error("nobody is told")
+	}
+	w.e.Release(d)
+	w.sync()
+	if why := w.gap("the kernel does not have the newest policy"); why != "" {
+		t.Errorf("gap %q", why)
+	}
+}
+
+// TestKernelRefusesOnePolicy: one profile that the kernel cannot take keeps neither the others from theirs nor its own
+// device from being restricted.
+func TestKernelRefusesOnePolicy(t *testing.T) {
+	w := newWorld(t).start()
+	w.enforced("lamp", lampURL)
+	poison, count := true, w.kernel.Fail
+	w.kernel.Fail = func(d enforcer.Delta) error {
+		for _, table := range d.Tables {
+			for _, s := range table.AddSets {
+				if poison && s.Comment == "poison.example" {
+					return errors.New("poisoned")
+				}
+			}
+		}
+		return count(d)
+	}
+	w.sight("hub", hubURL)
+	restricted := w.chain("hub")
+	hub := verified(t, hubURL, "sha-hub", "poison.example")
+	w.e.Fetched(hub.URL, hub, nil)
+	w.e.Sync()
+	w.e.Sync()
+	cam := w.sight("cam", enforcertest.CamURL)
+	w.fetched(verified(t, enforcertest.CamURL, "sha-cam", "cam.example"), nil)
+	w.want(cam, enforcer.StatusEnforced)
+	if !strings.Contains(w.text(), "cam.example") || !strings.Contains(w.text(), "cloud.example") || strings.Contains(w.text(), "poison") {
+		t.Error("the others do not have their policies")
+	}
+	if w.chain("hub") != restricted {
+		t.Errorf("the hub is under %q, want %q", w.chain("hub"), restricted)
+	}
+	const what = "the kernel does not have the newest policy"
+	if why := w.gap(what); why != "poisoned" {
+		t.Errorf("gap %q", why)
+	}
+	poison = false
+	w.now = w.now.Add(2 * time.Minute)
+	w.sync()
+	if w.gap(what) != "" || !strings.Contains(w.text(), "poison.example") {
+		t.Error("not healed")
+	}
+}

@@ -354,3 +354,59 @@ func TestTrusted(t *testing.T) {
 		t.Error("the administrator's machine is restricted, or another is not")
 	}
 }
+
+// TestSetSite: a new configuration is taken while running, and equal ones change nothing.
+func TestSetSite(t *testing.T) {
+	w := newWorld(t).start()
+	w.enforced("lamp", lampURL)
+	n := len(w.applied)
+	w.e.SetSite(w.cfg, w.site)
+	w.sync()
+	if len(w.applied) != n {
+		t.Error("the same site is a change")
+	}
+	site := w.site
+	site.BlockUnmanaged = true
+	w.e.SetSite(w.cfg, site)
+	w.sync()
+	if w.can("neighbour", "evil", "tcp", 1) || !w.can("neighbour", "gateway", "udp", 53) {
+		t.Error("unmanaged devices are not blocked")
+	}
+	w.e.SetSite(w.cfg, w.site)
+	w.sync()
+	if !w.can("neighbour", "evil", "tcp", 1) {
+		t.Error("unmanaged devices are still blocked")
+	}
+}
+
+// TestQuarantinedMemberLeavesItsClass: R8520-4.2-a. Who is cut off is nobody's peer.
+func TestQuarantinedMemberLeavesItsClass(t *testing.T) {
+	w := newWorld(t).start()
+	peer := func(host, url, sha string) *enforcer.Device {
+		d := w.sight(host, url)
+		p := parse(t, enforcertest.Profile{URL: url, Mfg: sha,
+			From: []enforcertest.ACE{{Class: enforcertest.Group("same-manufacturer"), Proto: "tcp", Remote: enforcertest.Eq(8080)}},
+			To:   []enforcertest.ACE{{Class: enforcertest.Group("same-manufacturer"), Proto: "tcp", Local: enforcertest.Eq(8080)}}}.JSON())
+		w.fetched(enforcer.Verified{URL: p.URL, SHA256: sha, Profile: *p, NextRefresh: w.now.AddDate(1, 0, 0)}, nil)
+		return d
+	}
+	peer("lamp", lampURL, "one")
+	if w.can("lamp", "hub", "tcp", 8080) {
+		t.Error("a device without a URL is in a class")
+	}
+	hub := peer("hub", hubURL, "two")
+	if !w.can("lamp", "hub", "tcp", 8080) || !w.can("hub", "lamp", "tcp", 8080) {
+		t.Error("both are there and do not reach each other")
+	}
+	w.e.Quarantine(hub)
+	w.sync()
+	if w.can("lamp", "hub", "tcp", 8080) {
+		t.Error("still a member")
+	}
+	w.e.Release(hub)
+	w.e.Forget(hub)
+	w.sync()
+	if w.can("lamp", "hub", "tcp", 8080) {
+		t.Error("forgotten, and still a member")
+	}
+}

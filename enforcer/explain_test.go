@@ -51,7 +51,7 @@ func TestDenialSentences(t *testing.T) {
 	} {
 		w.e.Denied(l)
 	}
-	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: lamp.MAC})                                             // no address: no IP
+	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: lamp.MAC})                                              // no address: no IP
 	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: mac(9), Packet: enforcer.Flow{Src: addr("192.0.2.1")}}) // of nobody that is known
 	var b strings.Builder
 	for _, x := range w.e.Denials(0, d.MAC) {

@@ -79,7 +79,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-var hashes = regexp.MustCompile(`p_[0-9a-f]{10}`)
+var hashes = regexp.MustCompile(`p_[0-9a-f]{20}`)
 
 // skeleton is a text without what names and hashes change.
 func skeleton(text string) string {

@@ -10,7 +10,7 @@ import (
 
 // Plan gives the ruleset for one device with a profile, as the engine would make it: same judgement, same compiler.
 func Plan(cfg Config, site Site, m Member, profile mud.Profile, observe bool) Ruleset {
-	d := &Device{MAC: m.MAC, URL: profile.URL, Addrs: m.Addrs, Approved: "plan"}
+	d := &Device{MAC: m.MAC, URL: profile.URL, Addrs: m.Addrs, Approved: "plan", Trusted: true} // as once it is enforced
 	if observe {
 		d.Mode = "observe"
 	}

@@ -72,9 +72,11 @@ func classSet(kind mud.RemoteKind, value string) string {
 
 func suffix(v6 bool) string { return pick(v6, "_6", "_4") }
 
+// shortHash is as long as it is because names are hostile: a profile whose chain, or a domain whose set, is made to collide
+// with another's would share it.
 func shortHash(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:5])
+	return hex.EncodeToString(sum[:10])
 }
 
 // comment makes text fit for an nft comment: printable ASCII without quotes or backslashes, 120 bytes at most.

@@ -154,7 +154,7 @@ func (e *Engine) label(d *Device) string {
 func (e *Engine) apply(want Ruleset) error {
 	d := Diff(e.have, want)
 	if d.Empty() {
-		e.have = want // what was read back has comments in place of rules; from now on it can be evaluated
+		e.applied(want) // what was read back has comments in place of rules; from now on it can be evaluated
 		return nil
 	}
 	if err := e.Kernel.Apply(d); err != nil {
@@ -167,11 +167,15 @@ func (e *Engine) apply(want Ruleset) error {
 		}
 		return err
 	}
+	e.applied(want)
+	return nil
+}
+
+func (e *Engine) applied(want Ruleset) {
 	e.have = want
 	if len(e.refused) == 0 {
 		e.degraded = ""
 	}
-	return nil
 }
 
 // changed cuts flows where a policy came or went, and of addresses that became known only now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -33,8 +34,9 @@ const demoLimit = 2 * time.Minute
 func demoCmd(args []string) int {
 	fs := newFlags("demo")
 	verbose := fs.Bool("v", false, "show the daemon's log")
+	fs.SetOutput(io.Discard)
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "usage: mudguard demo [-v]")
+		fmt.Fprintln(os.Stderr, "mudguard: usage: mudguard demo [-v]   (-v shows the daemon's log)")
 		return exitUsage
 	}
 	if os.Getenv(demoRoleEnv) == demoRole {

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -162,89 +160,4 @@ func ruleHandles() (map[string]string, error) {
 		out[fmt.Sprintf("%d %s", ch.Table.Family, ch.Name)] = fmt.Sprint(handles)
 	}
 	return out, nil
-}
-
-// demoProbe is something that a device tries, and what should come of it.
-type demoProbe struct {
-	what string
-	from *demoNS
-	src  netip.Addr // "": as it comes
-	to   netip.AddrPort
-	dns  bool // a DNS question instead of a TCP connection
-
-	// Of what should be denied: the device whose policy does it, and what the household should read.
-	device    *demoHost
-	direction string
-	words     []string
-}
-
-func at(addr string, port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr(addr), port)
-}
-
-func (p demoProbe) try(wait time.Duration) error {
-	if p.dns {
-		_, err := p.from.resolve(p.to.Addr().String(), "evil.example", wait)
-		return err
-	}
-	return p.from.talk(p.src, p.to, wait)
-}
-
-func (p demoProbe) proto() string {
-	if p.dns {
-		return "udp"
-	}
-	return "tcp"
-}
-
-// allowed tries what should work.
-func (s *demoStory) allowed(p demoProbe) {
-	err := p.try(demoAllowed)
-	s.expect(err == nil, p.what+": allowed", fmt.Sprint(err))
-}
-
-// denied tries what should not work: nothing comes back, nothing arrives, and the daemon, if it runs, lists the denial
-// with the reason in words.
-func (s *demoStory) denied(p demoProbe) {
-	after, before := lastID(s.denials(0)), s.servers.contacts()
-	err := p.try(demoDenied)
-	switch {
-	case err == nil:
-		s.expect(false, p.what+": denied", "it went through")
-		return
-	case !stopped(err):
-		s.expect(false, p.what+": denied", "it failed, but not by silence: "+err.Error())
-		return
-	}
-	for c, n := range s.servers.contacts() {
-		if c.to == p.to && before[c] != n { // nobody else tries at the same time
-			s.expect(false, p.what+": denied", fmt.Sprintf("no answer came, but the packet reached %s", c.to))
-			return
-		}
-	}
-	if s.engine == nil {
-		s.expect(true, p.what+": denied", "")
-		return
-	}
-	listed := s.until(func() bool { return slices.ContainsFunc(s.denials(after), p.matches) })
-	s.expect(listed, p.what+": denied, and listed", "nothing came through, but no such denial is listed: "+sentences(s.denials(after)))
-}
-
-func (p demoProbe) matches(d enforcer.Denial) bool {
-	if d.MAC != macOf(p.device.mac) || d.Dst != p.to.Addr() || d.Dport != p.to.Port() || d.Proto != p.proto() ||
-		d.Direction != p.direction || !d.Enforced {
-		return false
-	}
-	return !slices.ContainsFunc(p.words, func(w string) bool { return !strings.Contains(d.Explanation, w) })
-}
-
-func sentences(list []enforcer.Denial) string {
-	if len(list) == 0 {
-		return "none at all"
-	}
-	var out []string
-	for _, d := range list {
-		out = append(out, fmt.Sprintf("%s %s: %s", d.MAC, d.Direction, d.Explanation))
-	}
-	return strings.Join(out, " | ")
 }

@@ -298,65 +298,6 @@ func (s *demoStory) tried() error {
 	return nil
 }
 
-// lampTries are the things that malware on a lamp does first.
-func (s *demoStory) lampTries() []demoProbe {
-	l := s.lan
-	own := []string{"Maker Lamp tried", "its profile allows tcp/443 over IPv4 with cloud.lamp.example"}
-	out := func(what string, to netip.AddrPort, words ...string) demoProbe {
-		return demoProbe{what: "lamp → " + what, from: l.lamp.demoNS, to: to, device: l.lamp, direction: "out", words: append(words, own...)}
-	}
-	list := []demoProbe{
-		out("evil.example:23 (telnet, as Mirai does)", at(demoEvil, 23), "(evil.example)"),
-		out("evil.example:443 (the right port at the wrong host)", at(demoEvil, 443), "(evil.example)"),
-		out("its cloud:80 (the right host at the wrong port)", netip.AddrPortFrom(s.cloud.Addr(), 80), "(cloud.lamp.example)"),
-		out("the gateway:22 (the router's own ssh)", at(demoGateway, 22), "(this gateway)"),
-		out("the laptop:8080 (its neighbour on the same switch)", netip.AddrPortFrom(l.laptop.addr, 8080), "(laptop)"),
-		out("a DNS server outside ("+demoForeign+")", at(demoForeign, 53)),
-	}
-	list[4].direction = "lateral"
-	list[5].dns = true
-	if l.v6 {
-		list = append(list, out("evil.example over IPv6", at(demoEvil6, 443)))
-	}
-	spoof := out("its cloud from an address that is not its own ("+demoSpoofed+")", s.cloud)
-	spoof.src, spoof.words = netip.MustParseAddr(demoSpoofed), []string{"source address that is not of this network"}
-	if err := l.lamp.address("lo", demoSpoofed+"/32"); err == nil {
-		list = append(list, spoof)
-	}
-	return list
-}
-
-// triesAtLamp are attempts to reach the lamp.
-func (s *demoStory) triesAtLamp() []demoProbe {
-	l, to := s.lan, netip.AddrPortFrom(s.lan.lamp.addr, 80)
-	return []demoProbe{
-		{what: "the Internet → lamp:80 (a scan from outside)", from: l.internet, to: to, device: l.lamp, direction: "in",
-			words: []string{"tried to reach Maker Lamp at port 80/tcp"}},
-		{what: "laptop → lamp:80 (a scan from inside)", from: l.laptop.demoNS, to: to, device: l.lamp, direction: "lateral",
-			words: []string{"laptop", "tried to reach Maker Lamp at port 80/tcp"}},
-	}
-}
-
-func (s *demoStory) cameraTries() {
-	l := s.lan
-	words := []string{"camera tried", "it has only DHCP, DNS and NTP of this network", "not signed"}
-	s.denied(demoProbe{what: "camera (held) → evil.example:443", from: l.camera.demoNS, to: at(demoEvil, 443), device: l.camera,
-		direction: "out", words: words})
-	s.denied(demoProbe{what: "camera (held) → cloud.lamp.example:443, though its profile asks for it", from: l.camera.demoNS, to: s.cloud,
-		device: l.camera, direction: "out", words: words})
-	s.allowed(demoProbe{what: "camera (held) → this network's DNS", from: l.camera.demoNS, to: at(demoGateway, 53), dns: true})
-}
-
-// laptopTries shows that devices without a policy notice nothing.
-func (s *demoStory) laptopTries() {
-	l := s.lan
-	s.allowed(demoProbe{what: "laptop → evil.example:443", from: l.laptop.demoNS, to: at(demoEvil, 443)})
-	if l.v6 {
-		s.allowed(demoProbe{what: "laptop → evil.example:443 over IPv6", from: l.laptop.demoNS, to: at(demoEvil6, 443)})
-	}
-	s.allowed(demoProbe{what: "laptop → the gateway:22", from: l.laptop.demoNS, to: at(demoGateway, 22)})
-}
-
 // attacked lets the lamp, which somebody took over, wish for another profile.
 func (s *demoStory) attacked() error {
 	s.section("Attacked: the lamp, taken over, wishes for more")
@@ -370,11 +311,6 @@ func (s *demoStory) attacked() error {
 		"It announces "+demoEvilURL+". The old policy stays; the wish waits for the administrator.", s.seen(s.lan.lamp))
 	s.denied(s.evilTry())
 	return nil
-}
-
-func (s *demoStory) evilTry() demoProbe {
-	return demoProbe{what: "lamp → evil.example:443", from: s.lan.lamp.demoNS, to: at(demoEvil, 443), device: s.lan.lamp,
-		direction: "out", words: []string{"Maker Lamp tried"}}
 }
 
 // withoutDaemon is the kernel alone.
