@@ -39,7 +39,6 @@ type cloud struct {
 	requests int
 	names    map[string][]netip.Addr
 	next     int // in the pool of cloud.example
-	cert     tls.Certificate
 }
 
 func newCloud(t *testing.T, in *space) *cloud {
@@ -48,8 +47,11 @@ func newCloud(t *testing.T, in *space) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, cert: p.web,
-		names: map[string][]netip.Addr{"maker.example": {netip.MustParseAddr(makerAddr)}}}
+	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, names: map[string][]netip.Addr{}}
+	for _, host := range []string{"maker.example", "other.example", "untrusted.example"} {
+		c.name(host, netip.MustParseAddr(makerAddr))
+	}
+	c.name("down.example", netip.MustParseAddr("203.0.113.201"))
 	c.web(in)
 	for _, addr := range []string{upstreamDNS, foreignDNS} {
 		c.dns(in, addr)
@@ -71,11 +73,11 @@ func (c *cloud) web(in *space) {
 	}
 	srv := &http.Server{Handler: c, ErrorLog: log.New(io.Discard, "", 0)}
 	c.t.Cleanup(func() { srv.Close() })
-	config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		cert := c.cert
-		return &cert, nil
+	config := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if hello.ServerName == "untrusted.example" {
+			return &c.pki.wrongWeb, nil
+		}
+		return &c.pki.web, nil
 	}}
 	go srv.Serve(tls.NewListener(ln, config)) //nolint:errcheck // ends when it is closed
 }
@@ -120,13 +122,6 @@ func (c *cloud) name(name string, addrs ...netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.names[name] = addrs
-}
-
-// useCert makes the web server show another certificate.
-func (c *cloud) useCert(cert tls.Certificate) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cert = cert
 }
 
 const site = "https://maker.example/"

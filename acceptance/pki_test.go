@@ -42,7 +42,7 @@ var newPKI = sync.OnceValues(func() (p *pki, err error) {
 	web, signers, unknown := newAuthority("Web CA"), newAuthority("Signer CA"), newAuthority("Unknown CA")
 	return &pki{
 		webCA: writePEM("webca.pem", "CERTIFICATE", web.cert.Raw), signerCA: writePEM("signerca.pem", "CERTIFICATE", signers.cert.Raw),
-		web: web.tls("maker.example"), wrongWeb: unknown.tls("maker.example"),
+		web: web.tls("maker.example"), wrongWeb: unknown.tls("untrusted.example"),
 		signer: signers.identity("Maker MUD signer"), stranger: unknown.identity("Stranger"),
 	}, nil
 })

@@ -81,8 +81,9 @@ type Judgement struct {
 // profileState is what we know about the profile behind one URL.
 type profileState struct {
 	doc      *Verified
-	err      error  // of the last try, also where doc is there
-	held     string // SHA-256 of the file that err holds
+	waiting  *Verified // a newer file, where each waits for approval
+	err      error     // of the last try, also where doc is there
+	held     string    // SHA-256 of the file that err holds
 	fetching bool
 	tries    int
 	next     time.Time // when to try again or refresh
@@ -121,6 +122,8 @@ func (e *Engine) judge(d *Device) Judgement {
 		j.Status, j.Reason, pol.Observe = StatusObserved, "observed: nothing is denied, what would be is listed", true
 	}
 	switch {
+	case p.waiting != nil:
+		j.Reason += "; a newer profile waits for approval: mudguard approve " + d.MAC.String()
 	case !d.Pending.IsZero():
 		j.Reason += "; it announced another URL, " + d.Pending.String() + ", which waits for approval"
 	case p.doc.Warning != "":

@@ -67,6 +67,7 @@ type Engine struct {
 	fresh      []owned              // addresses that became known since the last sync
 	told       map[string]time.Time // denials that were logged, not to repeat them
 	repairs    int
+	stale      bool // something happened since the last sync, or not all of it worked
 	dirty      bool // state to save
 	unsaved    string
 	handed     map[string][]Host // classes as DHCP handed them out
@@ -166,6 +167,7 @@ func (e *Engine) load(u mud.URL) *profileState {
 		return p
 	}
 	p = &profileState{next: e.Now()}
+	e.stale = true
 	e.profiles[u] = p
 	if doc, err := e.Fetcher.Load(u); err == nil {
 		p.doc, p.next = &doc, doc.NextRefresh
@@ -188,7 +190,9 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.settle()
 		case <-tick.C:
 			e.Tick()
-			e.settle()
+			if e.stale {
+				e.settle()
+			}
 		}
 	}
 }
@@ -299,9 +303,23 @@ func (e *Engine) Fetched(u mud.URL, doc Verified, err error) {
 	}
 	if p.doc == nil || p.doc.SHA256 != doc.SHA256 {
 		e.Log.Info("profile verified", "url", u.String(), "signer", doc.Signer, "sha256", doc.SHA256)
-		p.doc = &doc
+		if p.doc != nil && e.approved(u, p.doc.SHA256) && !e.approved(u, doc.SHA256) {
+			p.waiting = &doc // the approved one stays in force meanwhile
+		} else {
+			p.doc, p.waiting = &doc, nil
+		}
 	}
 	p.doc.NextRefresh, p.err, p.held, p.tries, p.next = doc.NextRefresh, nil, "", 0, doc.NextRefresh
+}
+
+// approved says that files wait for approval here, and that this one was approved for some device.
+func (e *Engine) approved(u mud.URL, sha256 string) bool {
+	for _, d := range e.devices {
+		if d.URL == u && d.Approved == sha256 && e.cfg.Onboarding == "approve" {
+			return true
+		}
+	}
+	return false
 }
 
 // fetchFailed keeps what is in force (R8520-1.6-i) and plans another try.
@@ -341,7 +359,14 @@ func (e *Engine) compile(p *Policy) *Compiled {
 }
 
 // SetSite takes a new configuration, or new addresses of the LAN interfaces.
-func (e *Engine) SetSite(cfg Config, site Site) { e.configure(cfg, site) }
+func (e *Engine) SetSite(cfg Config, site Site) {
+	e.configure(cfg, site)
+	for _, d := range e.devices { // a class may have shrunk, under chains of the same name
+		for _, a := range d.Addrs {
+			e.fresh = append(e.fresh, owned{d, a})
+		}
+	}
+}
 
 // Device gives a device that is known.
 func (e *Engine) Device(mac dhcp.MAC) (*Device, bool) {

@@ -289,9 +289,16 @@ func TestApprovalIsOfOneFile(t *testing.T) {
 	w.want(other, enforcer.StatusHeld) // an approval is of one device
 	next := verified(t, lampURL, "sha-2", "wider.example")
 	w.fetched(next, nil)
-	w.want(d, enforcer.StatusHeld)
+	w.want(d, enforcer.StatusEnforced) // by the file that was approved
 	if strings.Contains(w.text(), "wider.example") {
 		t.Error("a file that nobody approved is enforced")
+	}
+	if err := w.e.Approve(d); err != nil {
+		t.Fatal(err)
+	}
+	w.sync()
+	if !strings.Contains(w.text(), "wider.example") {
+		t.Error("the approved file is not enforced")
 	}
 }
 

@@ -26,9 +26,7 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	case dhcp.Released, dhcp.Declined:
 		if slices.Contains(d.Addrs, s.Addr) {
 			e.dropAddr(d, s.Addr)
-			if _, err := e.Kernel.Cut(s.Addr, nil); err != nil {
-				e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", s.Addr.String(), "err", err)
-			}
+			e.cutAll(d, s.Addr)
 		}
 	}
 	switch {
@@ -69,7 +67,7 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 func (e *Engine) forgetOldest() bool {
 	var oldest *Device
 	for _, d := range e.devices {
-		if d.URL.IsZero() && d.BadURL == "" && !d.Quarantine && !d.Held && d.Mode == "" &&
+		if !d.Trusted && d.Source != sourceAdmin && !d.Quarantine && !d.Held && d.Mode == "" &&
 			(oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
 			oldest = d
 		}
@@ -159,13 +157,15 @@ func (e *Engine) Approve(d *Device) error {
 	switch {
 	case d.URL.IsZero():
 		return fmt.Errorf("device %s has no MUD URL; give it one with: mudguard assign %s URL", d.MAC, d.MAC)
-	case p != nil && p.doc != nil:
-		d.Approved = p.doc.SHA256
-	case p != nil && p.held != "":
+	case p != nil && p.held != "": // also one that would replace the one in force
 		// The file is fetched once more and taken if it is still that very one.
 		d.Approved, p.next = p.held, e.Now()
 		e.Fetcher.Approve(d.URL, p.held)
 		e.Tick()
+	case p != nil && p.waiting != nil:
+		d.Approved, p.doc, p.waiting = p.waiting.SHA256, p.waiting, nil
+	case p != nil && p.doc != nil:
+		d.Approved = p.doc.SHA256
 	default:
 		return fmt.Errorf("there is no profile for %s yet, so nothing to approve", d.MAC)
 	}
@@ -189,6 +189,11 @@ func (e *Engine) SetMode(d *Device, mode string) { d.Mode, e.dirty = mode, true 
 func (e *Engine) Forget(d *Device) {
 	delete(e.devices, d.MAC)
 	e.dirty = true
+	if e.site.BlockUnmanaged {
+		for _, a := range d.Addrs {
+			e.cutAll(d, a)
+		}
+	}
 }
 
 // Assign binds a URL by hand; the zero URL takes it away. The device need not have been seen.

@@ -94,6 +94,9 @@ func (n *Names) Observe(m *dns.Msg, now time.Time) []Learned {
 		if !used {
 			continue
 		}
+		if len(addrs) > 0 {
+			delete(n.notes, name)
+		}
 		for _, a := range addrs {
 			if l, ok := n.take(ref, a, now); ok {
 				out = append(out, l)

@@ -28,6 +28,7 @@ type refusal struct {
 func (e *Engine) sync() error {
 	policies := e.policies()
 	err := e.apply(e.build(policies))
+	e.stale = err != nil || len(e.refused) > 0
 	if err == nil {
 		e.failures = 0
 	} else if e.failures++; e.failures > 1 { // the first may be the moment's fault, and is tried again within a second
@@ -36,6 +37,7 @@ func (e *Engine) sync() error {
 	if err == nil {
 		e.changed(policies)
 		e.inForce = policies
+		e.Names.Use(names(policies))
 	}
 	return errors.Join(err, e.save())
 }
@@ -98,7 +100,7 @@ func (e *Engine) policies() map[dhcp.MAC]*Compiled {
 			out[mac] = c
 			used[j.Policy.Profile] = true
 		}
-		if j.Status == StatusEnforced && !d.Trusted {
+		if (j.Status == StatusEnforced || j.Status == StatusObserved) && !d.Trusted {
 			d.Trusted, e.dirty = true, true
 		}
 	}
@@ -108,8 +110,6 @@ func (e *Engine) policies() map[dhcp.MAC]*Compiled {
 
 func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
-	var refs []NameRef
-	seen := map[*Compiled]bool{}
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
 		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Trusted: e.trusted[mac]}
@@ -117,17 +117,28 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 			m.URL = d.URL
 		}
 		members = append(members, m)
-		if p != nil && !seen[p] {
-			seen[p] = true
-			refs = append(refs, p.Names...)
-		}
 	}
-	e.Names.Use(refs)
+	e.Names.Use(names(policies, e.inForce)) // until the kernel has what is new, the old is what counts
 	var block *Compiled
 	if e.site.BlockUnmanaged {
 		block = e.compile(&Policy{Kind: PolicyRestricted})
 	}
 	return Build(&e.site, members, block, func(set string) map[Key]Element { return e.Names.Elements(set, e.Now()) })
+}
+
+// names gives the names that policies refer to.
+func names(policies ...map[dhcp.MAC]*Compiled) []NameRef {
+	var refs []NameRef
+	seen := map[*Compiled]bool{}
+	for _, m := range policies {
+		for _, p := range m {
+			if !seen[p] {
+				seen[p] = true
+				refs = append(refs, p.Names...)
+			}
+		}
+	}
+	return refs
 }
 
 func (e *Engine) macs() []dhcp.MAC {
@@ -168,6 +179,7 @@ func (e *Engine) apply(want Ruleset) error {
 		return err
 	}
 	e.applied(want)
+	e.relearn(d)
 	return nil
 }
 
@@ -175,6 +187,28 @@ func (e *Engine) applied(want Ruleset) {
 	e.have = want
 	if len(e.refused) == 0 {
 		e.degraded = ""
+	}
+}
+
+// relearn puts into new sets what was learned since their elements were listed.
+func (e *Engine) relearn(d Delta) {
+	var list []Learned
+	for _, t := range d.Tables {
+		for _, s := range t.AddSets {
+			if !s.Learned || s.Dynamic {
+				continue
+			}
+			for k, el := range e.Names.Elements(s.Name, e.Now()) {
+				if _, in := s.Elements[k]; !in {
+					list = append(list, Learned{Set: s.Name, Addr: k.Addr, Timeout: el.Timeout})
+				}
+			}
+		}
+	}
+	if len(list) > 0 {
+		if err := e.Kernel.Learn(list); err != nil {
+			e.Log.Warn("addresses of names not put in", "err", err)
+		}
 	}
 }
 
@@ -210,6 +244,13 @@ func (e *Engine) cut(d *Device, a netip.Addr) {
 		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
 	} else if n > 0 {
 		e.Log.Info("flows cut", "mac", d.MAC.String(), "addr", a.String(), "flows", n)
+	}
+}
+
+// cutAll ends all flows of an address that is nobody's now.
+func (e *Engine) cutAll(d *Device, a netip.Addr) {
+	if _, err := e.Kernel.Cut(a, nil); err != nil {
+		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
 	}
 }
 
@@ -277,6 +318,7 @@ func (e *Engine) save() error {
 	if !e.dirty {
 		return nil
 	}
+	e.stale = true // until it is saved
 	s := State{Version: 1, Handed: map[string][]netip.Addr{}}
 	for class, hosts := range e.handed {
 		for _, h := range hosts {
@@ -294,6 +336,7 @@ func (e *Engine) save() error {
 		return err
 	}
 	e.dirty, e.unsaved = false, ""
+	e.stale = len(e.refused) > 0 || e.degraded != ""
 	return nil
 }
 

@@ -34,7 +34,10 @@ func (h *house) startDaemon() error {
 	if err := h.daemon.Start(); err != nil {
 		return err
 	}
-	if !until(15*time.Second, func() bool { s, err := h.ask("status", "--json"); return err == nil && strings.Contains(s, `"listening"`) }) {
+	if !until(15*time.Second, func() bool {
+		s, err := h.ask("status", "--json")
+		return err == nil && strings.Contains(s, `"listening"`)
+	}) {
 		return errors.New("the daemon does not listen in time")
 	}
 	return nil

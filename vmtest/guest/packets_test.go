@@ -97,7 +97,12 @@ func (s *space) watch(port int) (count func() int, stop func(), err error) {
 			}
 		}
 	}()
-	return func() int { return int(n.Load()) }, func() { close(quit); <-gone; unix.Close(fd) }, err
+	stop = func() {
+		close(quit)
+		<-gone
+		unix.Close(fd)
+	}
+	return func() int { return int(n.Load()) }, stop, err
 }
 
 func tcpTo(p []byte, port int) bool {
@@ -174,7 +179,7 @@ func tracked(addr netip.Addr, port uint16) (all, offloaded int, err error) {
 			continue
 		}
 		all++
-		if f.Status.Value&(1<<14) != 0 { // IPS_OFFLOAD
+		if f.Status.Offload() {
 			offloaded++
 		}
 	}
