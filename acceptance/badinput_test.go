@@ -88,14 +88,14 @@ func badCases() []badCase {
 		{"URL of 300 octets", plain(site + strings.Repeat("x", 300-len(site))), "failed", "300 octets long"},
 		{"URL with control characters", plain(site + "a\x07\x1b[2J.json"), "failed", "control character"},
 		{"server down", plain("https://down.example/lamp.json"), "failed", "can't be reached"},
-		{"name of the server unknown", plain("https://nowhere.example/lamp.json"), "failed", "can't be resolved"},
+		{"name of the server unknown", plain("https://nowhere.example/lamp.json"), "failed", "can't be resolved: no such host"},
 		{"server slow", serving("slow", drip), "failed", "too long to answer"},
 		{"404", plain(site + "missing.json"), "failed", "404 Not Found"},
 		{"64 MiB", serving("huge", huge), "failed", "larger than 1048576 bytes"},
 		{"certificate of another host", plain("https://other.example/lamp.json"), "failed", "certificate is not for"},
 		{"certificate of an unknown authority", plain("https://untrusted.example/lamp.json"), "failed", "authority that is not trusted"},
 		{"JSON cut off", serving("cut", body(lampProfile("cut").JSON()[:200])), "held", "is no MUD file"},
-		{"JSON too deep", serving("deep", body(deep)), "held", "nested deeper"},
+		{"JSON too deep", serving("deep", body(deep)), "held", "nested more than 32 deep"},
 		{"not signed", published("unsigned", func(p *enforcertest.Profile) { delete(p.Extra, "mud-signature") }, nil), "held", "not signed"},
 		{"tampered", published("tampered", nil, func(l *lab, raw []byte) {
 			l.cloud.file("/tampered.json", bytes.Replace(raw, []byte("8883"), []byte("8884"), 1))

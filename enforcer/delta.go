@@ -35,8 +35,8 @@ type SetElements struct {
 // Empty says that there is nothing to do.
 func (d Delta) Empty() bool { return len(d.Tables) == 0 }
 
-// Diff gives the change from have to want. Chains and sets are compared by name (a regular chain's name says what is
-// in it); base chains also by their rules, sets also by the elements of those that are not Learned.
+// Diff gives the change from have to want. Chains are compared by name and rules (that a policy chain's name says what is
+// in it holds only until somebody edits it), sets by name and, those that are not Learned, by their elements.
 func Diff(have, want Ruleset) Delta {
 	var d Delta
 	for _, p := range [...]struct {
@@ -76,7 +76,7 @@ func diffChains(t *TableDelta, have, want *Table) {
 	for _, name := range sortedKeys(want.Chains) {
 		c := want.Chains[name]
 		old, there := have.Chains[name]
-		if there && (isPolicyChain(name) || sameRules(old.Rules, c.Rules)) {
+		if there && sameRules(old.Rules, c.Rules) {
 			continue
 		}
 		t.AddChains = append(t.AddChains, c)
@@ -138,6 +138,9 @@ func diffElements(t *TableDelta, old, s *Set) {
 // sameRules compares by what the rules say. Rules that were read back from the kernel carry no expressions, only their
 // comments; there the comments decide.
 func sameRules(a, b []Rule) bool {
+	if len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] {
+		return true // policies are compiled once: nearly always it is the same list
+	}
 	return slices.EqualFunc(a, b, func(x, y Rule) bool {
 		if len(x.Exprs) == 0 || len(y.Exprs) == 0 {
 			return x.Comment == y.Comment

@@ -166,7 +166,7 @@ func (e *Engine) load(u mud.URL) *profileState {
 	if p != nil {
 		return p
 	}
-	p = &profileState{next: e.Now()}
+	p = &profileState{} // due now
 	e.stale = true
 	e.profiles[u] = p
 	if doc, err := e.Fetcher.Load(u); err == nil {

@@ -67,12 +67,13 @@ type place struct {
 	hook   Hook
 }
 
-// path gives the hooks that a packet passes. Frames between ports of one bridge pass inet hooks only with br_netfilter.
+// path gives the hooks that a packet passes. Frames between ports of one bridge pass inet hooks only with br_netfilter. What
+// comes and goes by one interface that is no bridge is here only because it is routed.
 func (s *Site) path(p Packet) []place {
 	switch {
 	case p.Out == "":
 		return []place{{Inet, HookInput}}
-	case p.In == p.Out:
+	case p.In == p.Out && s.isBridge(p.In):
 		if s.Bridge == BridgeMark && !p.ARP {
 			return []place{{Inet, HookForward}, {Bridge, HookForward}}
 		}

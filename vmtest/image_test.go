@@ -23,6 +23,7 @@ func buildImage(t *testing.T, k kernel, to string) error {
 	for _, b := range [][]string{
 		{"build", "-o", filepath.Join(root, "usr/bin/mudguard"), "mudguard/cmd/mudguard"},
 		{"test", "-c", "-o", filepath.Join(root, "init"), "mudguard/vmtest/guest"},
+		{"test", "-c", "-o", filepath.Join(root, "usr/bin/kernel.test"), "mudguard/enforcer/kernel"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "go", append(b[:1:1], append([]string{"-trimpath", "-ldflags", "-s -w"}, b[1:]...)...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=")
@@ -39,7 +40,7 @@ func buildImage(t *testing.T, k kernel, to string) error {
 // programs copies programs with the libraries that they need.
 func programs(root string) error {
 	for _, p := range []struct{ name, as string }{
-		{"busybox", "bin/busybox"}, {"kmod", "sbin/modprobe"}, {"nft", "usr/sbin/nft"}, {"dnsmasq", "usr/sbin/dnsmasq"},
+		{"busybox", "bin/busybox"}, {"kmod", "sbin/modprobe"}, {"ip", "usr/sbin/ip"}, {"nft", "usr/sbin/nft"}, {"dnsmasq", "usr/sbin/dnsmasq"},
 	} {
 		path, err := lookPath(p.name)
 		if err != nil {

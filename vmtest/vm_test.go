@@ -45,7 +45,7 @@ func TestVM(t *testing.T) {
 	if err := buildImage(t, k, image); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []string{"conntrack", "netfilter", "stateless"} {
+	for _, mode := range []string{"conntrack", "netfilter", "stateless", "contract"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			boot(t, k, image, mode)

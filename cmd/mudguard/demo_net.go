@@ -1,3 +1,5 @@
+//go:build !mudguard_omit_demo
+
 package main
 
 import (

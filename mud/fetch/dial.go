@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -84,12 +85,14 @@ func (d *dialer) resolve(ctx context.Context, host string, free bool) ([]netip.A
 	}
 	var err error
 	for _, r := range d.resolvers {
-		var addrs []netip.Addr
 		lctx, cancel := context.WithTimeout(ctx, d.perLookup)
-		addrs, err = r.LookupNetIP(lctx, "ip", name)
+		addrs, lerr := r.LookupNetIP(lctx, "ip", name)
 		cancel()
-		if err == nil && len(addrs) > 0 {
+		if lerr == nil && len(addrs) > 0 {
 			return addrs[:min(len(addrs), maxAddresses)], nil
+		}
+		if !isNotFound(err) { // a resolver's No tells more than the next one's silence
+			err = lerr
 		}
 		if ctx.Err() != nil {
 			break
@@ -99,6 +102,11 @@ func (d *dialer) resolve(ctx context.Context, host string, free bool) ([]netip.A
 		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
 	}
 	return nil, err
+}
+
+func isNotFound(err error) bool {
+	d, ok := errors.AsType[*net.DNSError](err)
+	return ok && d.IsNotFound
 }
 
 // control refuses a connection before its first packet.

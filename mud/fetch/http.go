@@ -110,7 +110,11 @@ func (c *Client) get(ctx context.Context, q request) (reply, error) {
 	if err := checkStatus(res, q.known); err != nil {
 		return reply{}, err
 	}
-	return readReply(res, q)
+	r, err := readReply(res, q)
+	if err == nil && ctx.Err() != nil { // closing at the deadline can look like the end of the body
+		return reply{}, explain(ctx.Err())
+	}
+	return r, err
 }
 
 func setIf(h http.Header, key, value string) {

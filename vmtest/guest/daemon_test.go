@@ -34,13 +34,23 @@ func (h *house) startDaemon() error {
 	if err := h.daemon.Start(); err != nil {
 		return err
 	}
-	if !until(15*time.Second, func() bool {
-		s, err := h.ask("status", "--json")
-		return err == nil && strings.Contains(s, `"listening"`)
-	}) {
-		return errors.New("the daemon does not listen in time")
+	if !until(15*time.Second, h.ready) {
+		s, err := h.ask("status")
+		queues, err2 := os.ReadFile("/proc/net/netfilter/nfnetlink_queue")
+		out, _ := h.gateway.run("", "/bin/busybox", "sh", "-c", "busybox ls -la /proc/net/netfilter; busybox lsmod | busybox grep queue; busybox cat /proc/self/net/netfilter/nfnetlink_queue")
+		return fmt.Errorf("the daemon is not ready in time: %s %w, queues %q %w %s", s, err, queues, err2, out)
 	}
 	return nil
+}
+
+// ready says that the daemon hears the LAN and holds answers; it says nothing of the latter by itself.
+func (h *house) ready() bool {
+	s, err := h.ask("status", "--json")
+	if err != nil || !strings.Contains(s, `"listening"`) {
+		return false
+	}
+	queues, err := os.ReadFile("/proc/net/netfilter/nfnetlink_queue")
+	return err == nil && strings.Contains(string(queues), " 8520 ")
 }
 
 // tellLog shows the end of the daemon's log.

@@ -65,7 +65,7 @@ func (h *house) offloaded() error {
 	if err := h.denied(); err != nil {
 		return err
 	}
-	return h.cut(asks, got)
+	return h.cut(addr, asks, got)
 }
 
 // push has the server send by itself; what arrives is sent to the channel.
@@ -91,7 +91,7 @@ func push(c net.Conn) <-chan time.Time {
 }
 
 // cut quarantines the lamp: nothing goes out or comes in any more, also of what the server sends by itself.
-func (h *house) cut(asks net.Conn, got <-chan time.Time) error {
+func (h *house) cut(addr string, asks net.Conn, got <-chan time.Time) error {
 	if _, err := h.ask("quarantine", lampMAC.String()); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (h *house) cut(asks net.Conn, got <-chan time.Time) error {
 		last = time.Now()
 		time.Sleep(10 * time.Millisecond)
 	}
-	arrived, stop, err := h.wan.watch(cloudPort)
+	arrived, stop, err := h.wan.watch(addr, cloudPort)
 	if err != nil {
 		return err
 	}

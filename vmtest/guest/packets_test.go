@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,8 +69,12 @@ func (s *space) resolve(name string) (addr string, err error) {
 	return addr, err
 }
 
-// watch counts the TCP packets with a destination port that arrive in the namespace.
-func (s *space) watch(port int) (count func() int, stop func(), err error) {
+// watch counts the TCP packets to an address and port that arrive in the namespace.
+func (s *space) watch(to string, port int) (count func() int, stop func(), err error) {
+	want, err := netip.ParseAddrPort(fmt.Sprintf("%s:%d", to, port))
+	if err != nil {
+		return nil, nil, err
+	}
 	fd := -1
 	err = s.in(func() error {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(binary.NativeEndian.Uint16([]byte{8, 0})))
@@ -87,7 +92,7 @@ func (s *space) watch(port int) (count func() int, stop func(), err error) {
 		for {
 			size, from, err := unix.Recvfrom(fd, b, 0)
 			ll, ok := from.(*unix.SockaddrLinklayer)
-			if err == nil && ok && ll.Pkttype != unix.PACKET_OUTGOING && tcpTo(b[:size], port) {
+			if err == nil && ok && ll.Pkttype != unix.PACKET_OUTGOING && tcpTo(b[:size], want) {
 				n.Add(1)
 			}
 			select {
@@ -105,17 +110,37 @@ func (s *space) watch(port int) (count func() int, stop func(), err error) {
 	return func() int { return int(n.Load()) }, stop, err
 }
 
-func tcpTo(p []byte, port int) bool {
-	if len(p) < 20 || p[9] != unix.IPPROTO_TCP {
+func tcpTo(p []byte, to netip.AddrPort) bool {
+	if len(p) < 20 || p[9] != unix.IPPROTO_TCP || netip.AddrFrom4([4]byte(p[16:20])) != to.Addr() {
 		return false
 	}
 	h := int(p[0]&15) * 4
-	return len(p) >= h+4 && int(binary.BigEndian.Uint16(p[h+2:])) == port
+	return len(p) >= h+4 && binary.BigEndian.Uint16(p[h+2:]) == to.Port()
 }
 
 // silent tries to open a connection that must be denied: no answer comes, and not one packet arrives.
-func silent(what string, from, at *space, to string, port int) error {
-	count, stop, err := at.watch(port)
+func silent(what string, from, at *space, to string, port int) func() error {
+	return func() error { return isSilent(what, from, at, to, port) }
+}
+
+// works tries to open a connection that must be allowed.
+func works(what string, from *space, to string, port int) func() error {
+	return func() error { return wrap(what, from.talk(to, port)) }
+}
+
+// together tries all at the same time, since a denial is known only after a while.
+func together(tries ...func() error) error {
+	errs := make([]error, len(tries))
+	var wg sync.WaitGroup
+	for i, try := range tries {
+		wg.Go(func() { errs[i] = try() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func isSilent(what string, from, at *space, to string, port int) error {
+	count, stop, err := at.watch(to, port)
 	if err != nil {
 		return err
 	}

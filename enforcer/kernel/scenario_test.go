@@ -1,0 +1,217 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mudguard/enforcer"
+	"mudguard/enforcer/enforcertest"
+)
+
+var bridgeModes = []enforcer.BridgeMode{enforcer.BridgeMark, enforcer.BridgeStateless, enforcer.BridgeNone, enforcer.BridgeConntrack}
+
+// TestScenarioOnKernel sends every probe of the table as a real packet through a real gateway, and compares what arrives
+// with the table and with Memory, in every way in which this kernel can tell replies on its bridge.
+func TestScenarioOnKernel(t *testing.T) {
+	for _, mode := range bridgeModes {
+		t.Run(string(mode), func(t *testing.T) {
+			l := newLab(t, mode)
+			for _, c := range enforcertest.Scenario() {
+				t.Run(c.Name, func(t *testing.T) { l.run(t, c) })
+			}
+		})
+	}
+}
+
+// table is one case on its way through the lab.
+type table struct {
+	*lab
+	t       *testing.T
+	mem     enforcer.Memory
+	setup   enforcertest.Setup
+	managed map[string]bool // hosts whose policy is enforced
+}
+
+// load compiles a case and puts it into the kernel and into a Memory, as a change to what was there before.
+func (l *lab) load(t *testing.T, c enforcertest.Case) *table {
+	t.Helper()
+	own := c.Site
+	c.Site = func(s *enforcer.Site) {
+		// The table is about policies: neither limit may stop a flow of a later case.
+		s.NewFlows, s.NewFlowsBurst = enforcer.Rate{Count: 1e6, Per: time.Second}, 1e6
+		s.Queue = enforcer.QueueMode(l.nft.Probe().Queue)
+		if own != nil {
+			own(s)
+		}
+	}
+	setup, err := c.Setup(l.mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &table{lab: l, t: t, setup: setup, managed: map[string]bool{}}
+	for _, d := range c.Devices {
+		r.managed[d.Host] = (d.Profile != nil || d.Kind != "") && !d.Observe && !d.Trusted
+	}
+	learned := takeLearned(setup.Ruleset)
+	for _, step := range []error{l.nft.Apply(enforcer.Diff(l.rules, setup.Ruleset)), l.nft.Learn(learned),
+		r.mem.Apply(enforcer.Diff(enforcer.Ruleset{}, setup.Ruleset)), r.mem.Learn(learned)} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	l.rules = setup.Ruleset
+	l.forget()
+	return r
+}
+
+// takeLearned takes the addresses of names out of a ruleset, so that they are learned as they are in life.
+func takeLearned(r enforcer.Ruleset) []enforcer.Learned {
+	var out []enforcer.Learned
+	for _, tab := range r.Tables() {
+		for _, s := range tab.Sets {
+			if !s.Learned {
+				continue
+			}
+			for k := range s.Elements {
+				out = append(out, enforcer.Learned{Set: s.Name, Addr: k.Addr, Timeout: time.Hour})
+			}
+			s.Elements = map[enforcer.Key]enforcer.Element{}
+		}
+	}
+	return out
+}
+
+// judged says whether the gateway sees a probe in a mode, and can tell it from a reply. Those that it cannot tell are
+// sent nevertheless, and compared with Memory only.
+func (l *lab) judged(p enforcertest.Probe) bool {
+	if p.Direction() != "lateral" || l.mode != enforcer.BridgeStateless {
+		return true
+	}
+	reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443)
+	return !reply || p.Want
+}
+
+func (l *lab) run(t *testing.T, c enforcertest.Case) {
+	r := l.load(t, c)
+	probes := c.Probes
+	var shots []shot
+	for i, p := range probes {
+		// Hosts of one wire meet at the gateway only if they go by it, as behind an access point that isolates its clients.
+		hairpin := p.Direction() == "lateral" && l.mode == enforcer.BridgeNone
+		shots = append(shots, shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), seq: 1000, echo: uint16(i),
+			viaGW: hairpin})
+	}
+	r.round("", shots, func(i int) (bool, bool) { return probes[i].Want, l.judged(probes[i]) })
+	// The flows that the table opens have answers, those answers have a sequel, and when they are cut it is over.
+	var opened []enforcertest.Probe
+	var answers, sequels []shot
+	for i, p := range probes {
+		if p.Want && shots[i].answers() {
+			opened = append(opened, p)
+			answers = append(answers, shots[i].answer())
+			sequels = append(sequels, shots[i].next())
+		}
+	}
+	always := func(int) (bool, bool) { return true, true }
+	r.round("answer to ", answers, always)
+	r.round("sequel of ", sequels, always)
+	r.cut()
+	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) { return false, r.stateful(opened[i]) })
+}
+
+// stateful says whether only connection tracking admits the answers to a probe: SYN/ACK never opens anything.
+func (r *table) stateful(p enforcertest.Probe) bool {
+	lateral := p.Direction() == "lateral" && r.mode == enforcer.BridgeStateless
+	return p.Proto == "tcp" && !lateral && (r.managed[p.From] || r.managed[p.To])
+}
+
+func (r *table) cut() {
+	r.t.Helper()
+	for _, h := range r.lanHosts() {
+		for _, a := range []netip.Addr{h.V4, h.V6} {
+			_, err := r.nft.Cut(a, nil)
+			if err == nil {
+				_, err = r.mem.Cut(a, nil)
+			}
+			if err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// round sends shots at once and compares what arrived. want gives the table's expectation, and whether it has one.
+func (r *table) round(what string, shots []shot, want func(int) (allowed, known bool)) {
+	r.t.Helper()
+	arrived := r.fire(shots)
+	for i, s := range shots {
+		res := r.mem.Send(&r.setup.Site, s.k)
+		allowed, known := want(i)
+		if !known {
+			allowed = res.Accept
+		}
+		r.compare(r.t, what+s.String(), s, arrived[s.id], res, allowed)
+	}
+}
+
+// compare reports every way in which the kernel, Evaluate and the table disagree about a packet.
+func (l *lab) compare(t *testing.T, name string, s shot, at []string, res enforcer.Result, want bool) {
+	t.Helper()
+	if stray := slices.DeleteFunc(slices.Clone(at), func(p string) bool { return p == s.to }); len(stray) > 0 || len(at) > 1 {
+		t.Errorf("%s: arrived at %v, was for %s", name, at, s.to)
+	}
+	got := slices.Contains(at, s.to)
+	if got == want && res.Accept == want {
+		return
+	}
+	t.Errorf("%s: allowed by the kernel %v, by Evaluate %v, by the table %v\n%+v\nrules that Evaluate matched:\n%s", name, got,
+		res.Accept, want, s.k, l.explain(res))
+}
+
+// explain gives the rules of a result, and the chain as it is in the kernel where the last one is.
+func (l *lab) explain(res enforcer.Result) string {
+	var b strings.Builder
+	tables := map[enforcer.TableFamily]*enforcer.Table{enforcer.Inet: l.rules.Inet, enforcer.Bridge: l.rules.Bridge}
+	for _, st := range res.Steps {
+		fmt.Fprintf(&b, "  %s %s: %s\n", st.Family, st.Chain, tables[st.Family].Chains[st.Chain].Rules[st.Rule].Text(st.Family))
+	}
+	if n := len(res.Steps); n > 0 {
+		st := res.Steps[n-1]
+		b.WriteString(l.gw.run("", "nft", "list", "chain", string(st.Family), enforcer.TableName, st.Chain))
+	}
+	return b.String()
+}
+
+// String says what a shot is, for messages.
+func (s shot) String() string {
+	k := s.k
+	return fmt.Sprintf("%s %s:%d to %s %s:%d proto %d flags %02x icmp %d/%d", s.from, k.Src, k.Sport, s.to, k.Dst, k.Dport, k.Proto,
+		k.TCPFlags, k.ICMPType, k.ICMPCode)
+}
+
+// TestScenarioFrames: the packets that the lab makes are what they should be, or a denial proves nothing.
+func TestScenarioFrames(t *testing.T) {
+	for _, h := range []enforcertest.Host{enforcertest.HostNamed("lamp")} {
+		for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6, protoOther} {
+			for _, six := range []bool{false, true} {
+				f := enforcer.Flow{Src: h.Addr(six), Dst: enforcertest.HostNamed("cloud").Addr(six), Proto: proto}
+				switch proto {
+				case unix.IPPROTO_TCP, unix.IPPROTO_UDP:
+					f.Sport, f.Dport = 1, 65535
+				case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+					f.ICMPType, f.ICMPCode = 8, 3
+				}
+				b := shot{k: enforcer.Packet{Flow: f}}.packet()
+				if got, n, ok := parseIP(b); !ok || got != f || n != len(b) {
+					t.Errorf("made %+v, which reads as %+v, %d of %d bytes, %v", f, got, n, len(b), ok)
+				}
+			}
+		}
+	}
+}
