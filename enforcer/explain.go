@@ -51,8 +51,9 @@ func (e *Engine) Explain(d *Device, q Query) (Explanation, error) {
 	}
 	p := e.packet(d, f, q.In)
 	set := nameSet(name)
+	unknown := addr == dummy
 	res := Evaluate(e.have, &e.site, p, func(s string, a netip.Addr) bool {
-		return name != "" && (s == set+"_4" || s == set+"_6") || e.Names.Has(s, a, e.Now())
+		return unknown && (s == set+"_4" || s == set+"_6") || e.Names.Has(s, a, e.Now())
 	})
 	return e.explain(d, f, q.In, name, res), nil
 }
@@ -61,7 +62,8 @@ func (e *Engine) Explain(d *Device, q Query) (Explanation, error) {
 // set alone.
 func (e *Engine) target(host string) (netip.Addr, string, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap(), "", nil
+		a = a.Unmap()
+		return a, mud.Clean(e.Names.NameOf(a), 253), nil
 	}
 	name := canonical(host)
 	if name == "" || len(name) > 253 || strings.ContainsAny(name, " /:@") {
@@ -69,6 +71,9 @@ func (e *Engine) target(host string) (netip.Addr, string, error) {
 	}
 	if addrs := e.Names.Addrs(name, e.Now()); len(addrs) > 0 {
 		return addrs[0], name, nil
+	}
+	if a := e.Names.AddrOf(name); a.IsValid() && !e.Names.Used(name) {
+		return a, name, nil
 	}
 	return dummy, name, nil
 }

@@ -257,6 +257,26 @@ func (n *Names) NameOf(a netip.Addr) string {
 	return n.asked[a]
 }
 
+// AddrOf gives an address that a name had in an answer, also of a name in no policy.
+func (n *Names) AddrOf(name string) netip.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range n.order {
+		if n.asked[a] == name {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// Used says whether a policy names a name.
+func (n *Names) Used(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, used := n.refs[name]
+	return used
+}
+
 // Has says whether an address is in a learned set now.
 func (n *Names) Has(set string, a netip.Addr, now time.Time) bool {
 	n.mu.Lock()

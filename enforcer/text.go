@@ -139,7 +139,7 @@ func (r Rule) Text(f TableFamily) string {
 		if q, ok := e.(Queue); ok && q.XT {
 			return "# " + exprText(f, e) + ": nft cannot load the xt spelling that this kernel needs"
 		}
-		if _, ok := e.(L4); ok && i+1 < len(r.Exprs) && impliesL4(r.Exprs[i+1]) {
+		if i+1 < len(r.Exprs) && implies(r.Exprs[i+1], e) {
 			continue
 		}
 		parts = append(parts, exprText(f, e))
@@ -150,10 +150,19 @@ func (r Rule) Text(f TableFamily) string {
 	return strings.Join(parts, " ")
 }
 
-func impliesL4(e Expr) bool {
+// implies says that nft adds e by itself before next.
+func implies(next, e Expr) bool {
 	switch e.(type) {
-	case Port, TCPFlags, ICMPField:
-		return true
+	case L4:
+		switch next.(type) {
+		case Port, TCPFlags, ICMPField:
+			return true
+		}
+	case IPVersion:
+		switch next.(type) {
+		case AddrIn, AddrPrefix, AddrMap:
+			return true
+		}
 	}
 	return false
 }

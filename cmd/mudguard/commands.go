@@ -11,7 +11,7 @@ func commands() []command {
 	return []command{
 		{"run", "--config FILE", "the daemon, in the foreground",
 			"SIGTERM stops it, SIGHUP makes it reread the configuration.", func(_ *cli, a []string) int { return runCmd(a) }},
-		{"demo", "", "a whole gateway, device and cloud in network namespaces",
+		{"demo", "[-v]", "a whole gateway, device and cloud in network namespaces",
 			"Prints what was announced, fetched, enforced, allowed and denied. Needs root.", func(_ *cli, a []string) int { return demoCmd(a) }},
 		{"status", "[--json]", "how the daemon is, and what it cannot enforce here", "The daemon, the kernel, the sources of news about devices, and what cannot be enforced on this host, and why." + socket, (*cli).statusCmd},
 		{"devices", "[--json]", "the devices", "" + socket, (*cli).devicesCmd},

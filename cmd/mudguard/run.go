@@ -134,7 +134,8 @@ type daemon struct {
 	loadErr error
 }
 
-// runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force and the LAN is heard.
+// runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force; the LAN is
+// heard a moment later (Source.State in the status).
 func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready func(*enforcer.Engine)) error {
 	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), sources: map[string]*web.Source{}}
 	var err error

@@ -36,9 +36,7 @@ func (h *house) startDaemon() error {
 	}
 	if !until(15*time.Second, h.ready) {
 		s, err := h.ask("status")
-		queues, err2 := os.ReadFile("/proc/net/netfilter/nfnetlink_queue")
-		out, _ := h.gateway.run("", "/bin/busybox", "sh", "-c", "busybox ls -la /proc/net/netfilter; busybox lsmod | busybox grep queue; busybox cat /proc/self/net/netfilter/nfnetlink_queue")
-		return fmt.Errorf("the daemon is not ready in time: %s %w, queues %q %w %s", s, err, queues, err2, out)
+		return fmt.Errorf("the daemon is not ready in time: %s %v", s, err)
 	}
 	return nil
 }
@@ -49,7 +47,8 @@ func (h *house) ready() bool {
 	if err != nil || !strings.Contains(s, `"listening"`) {
 		return false
 	}
-	queues, err := os.ReadFile("/proc/net/netfilter/nfnetlink_queue")
+	// Not /proc/net: that is of the first thread, which may have been left in another namespace.
+	queues, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
 	return err == nil && strings.Contains(string(queues), " 8520 ")
 }
 
