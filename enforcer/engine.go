@@ -3,6 +3,7 @@ package enforcer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -67,6 +68,7 @@ type Engine struct {
 	fresh      []owned              // addresses that became known since the last sync
 	told       map[string]time.Time // denials that were logged, not to repeat them
 	repairs    int
+	readOnce   bool // what the kernel has is known
 	stale      bool // something happened since the last sync, or not all of it worked
 	dirty      bool // state to save
 	unsaved    string
@@ -89,7 +91,7 @@ func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	for class, addrs := range saved.Handed {
 		e.handOut(class, addrs)
 	}
-	e.dirty = false // it came from the disk
+	e.dirty, e.stale = false, true // it came from the disk, and is not in the kernel
 	return e
 }
 
@@ -126,12 +128,10 @@ func (e *Engine) classes(configured map[string][]Host) map[string][]Host {
 // Start brings policies back as they were, from the disk alone, and adopts what the kernel still has. It is called before
 // the LAN is heard.
 func (e *Engine) Start() error {
-	have, err := e.Kernel.Ruleset()
-	if err != nil {
-		return err
+	if err := e.readBack(); err != nil {
+		return err // the loop tries again
 	}
-	e.have = have
-	e.Names.Restore(have, e.Now())
+	e.Names.Restore(e.have, e.Now())
 	for _, d := range e.devices { // all of them first: devices share what is behind a URL
 		if d.Approved != "" {
 			e.Fetcher.Approve(d.URL, d.Approved)
@@ -144,6 +144,16 @@ func (e *Engine) Start() error {
 	}
 	e.adopt()
 	return e.sync()
+}
+
+// readBack learns what the kernel has. Until that worked once nothing is sent: it would come on top of what is there.
+func (e *Engine) readBack() error {
+	have, err := e.Kernel.Ruleset()
+	if err != nil {
+		return fmt.Errorf("reading our tables back: %w", err)
+	}
+	e.have, e.readOnce = have, true
+	return nil
 }
 
 // adopt takes the policies that the kernel has for those in force, so that flows are cut only where policies change.

@@ -26,6 +26,12 @@ type refusal struct {
 
 // sync brings the kernel and the disk in line with the state: one transaction, or none where nothing changed.
 func (e *Engine) sync() error {
+	if !e.readOnce {
+		if err := e.readBack(); err != nil {
+			e.degraded, e.stale = err.Error(), true
+			return err
+		}
+	}
 	policies := e.policies()
 	err := e.apply(e.build(policies))
 	e.stale = err != nil || len(e.refused) > 0
@@ -342,14 +348,13 @@ func (e *Engine) save() error {
 
 // Repair is called when somebody else changed our tables: it reads them back and puts right what is not as it should be.
 func (e *Engine) Repair() {
-	have, err := e.Kernel.Ruleset()
-	if err != nil {
-		e.Log.Error("tables cannot be read back", "err", err)
+	was := e.have
+	if err := e.readBack(); err != nil {
+		e.Log.Error("tables not checked", "err", err)
 		return
 	}
-	if !Diff(have, e.have).Empty() {
+	if !Diff(e.have, was).Empty() {
 		e.repairs++
 		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
 	}
-	e.have = have
 }
