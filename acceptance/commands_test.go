@@ -53,8 +53,14 @@ func TestOrders(t *testing.T) {
 	l.order("quarantine", lamp.mac)
 	l.becomes(lamp, "quarantined", "")
 	at := s.lines.Load()
-	if err := <-s.done; err == nil || s.lines.Load() > at+1 { // it gives up after three seconds without an echo
-		l.complain("an established flow went on in quarantine: %d more lines, %v", s.lines.Load()-at, err)
+	select { // it gives up three seconds after the last echo
+	case err := <-s.done:
+		if err == nil || s.lines.Load() > at+200 { // a line is sent each 5 ms: a second
+			l.complain("an established flow went on in quarantine: %d more lines, then %v", s.lines.Load()-at, err)
+		}
+	case <-time.After(patience):
+		l.complain("an established flow goes on in quarantine: %d more lines; flows at the gateway:\n%s", s.lines.Load()-at,
+			l.gw.in(t, "conntrack -L 2>&1"))
 	}
 	l.try("quarantine", []probe{cloud(false), evil(false),
 		{"lamp -> DNS", func() error { _, err := lamp.resolve(gateway, "cloud.example"); return err }, false}})
@@ -82,8 +88,8 @@ func TestOrders(t *testing.T) {
 	if v := l.view(lamp); v.State != "unknown" {
 		l.complain("a forgotten device is still %s", v.State)
 	}
-	lamp.client.signal(t, syscall.SIGUSR1) // renew
-	l.becomes(lamp, "held", "not signed")
+	lamp.client.signal(t, syscall.SIGUSR1)  // renew
+	l.becomes(lamp, "enforced", "approved") // the file is still the one that was approved
 	l.order("assign", lamp.mac, l.cloud.publish("signed", lampProfile("signed")))
 	l.becomes(lamp, "enforced", "")
 	open = l.openName(lamp)

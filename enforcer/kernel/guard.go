@@ -30,29 +30,62 @@ func receive(nl *netlink.Conn) (msgs []netlink.Message, err error) {
 	return nl.Receive()
 }
 
-// guard is a netlink socket whose Receive does not panic, to put under a library that receives in a goroutine of its
-// own, where nobody could recover.
-type guard struct{ *netlink.Conn }
+// guard is a netlink socket to put under a library that receives in a goroutine of its own, where nobody could recover:
+// its Receive does not panic. It also lets a request have its answer where other messages come before it: the library
+// takes the first packet of a queue for the answer to its next setting, gives up, and the packet is dropped.
+type guard struct {
+	*netlink.Conn
+	// Both are used by whoever holds the lock of the connection above: Execute alone, or one Receive.
+	awaiting bool // an acknowledgement
+	early    []netlink.Message
+}
 
-func guarded(nl *netlink.Conn) *netlink.Conn { return netlink.NewConn(guard{nl}, nl.PID()) }
+func guarded(nl *netlink.Conn) *netlink.Conn { return netlink.NewConn(&guard{Conn: nl}, nl.PID()) }
 
 // Send implements netlink.Socket.
-func (g guard) Send(m netlink.Message) error {
+func (g *guard) Send(m netlink.Message) error {
+	if m.Header.Flags&netlink.Acknowledge != 0 { // never a verdict, which others send while we receive
+		g.awaiting = true
+	}
 	_, err := g.Conn.Send(m)
 	return err
 }
 
 // SendMessages implements netlink.Socket.
-func (g guard) SendMessages(m []netlink.Message) error {
+func (g *guard) SendMessages(m []netlink.Message) error {
 	_, err := g.Conn.SendMessages(m)
 	return err
 }
 
 // Receive implements netlink.Socket.
-func (g guard) Receive() ([]netlink.Message, error) { return receive(g.Conn) }
+func (g *guard) Receive() ([]netlink.Message, error) {
+	if !g.awaiting {
+		if msgs := g.early; len(msgs) > 0 {
+			g.early = nil
+			return msgs, nil
+		}
+		return receive(g.Conn)
+	}
+	var answer []netlink.Message
+	for g.awaiting {
+		msgs, err := receive(g.Conn)
+		if err != nil {
+			g.awaiting = false
+			return nil, err
+		}
+		for _, m := range msgs {
+			if g.awaiting && m.Header.Type == netlink.Error {
+				g.awaiting, answer = false, []netlink.Message{m}
+			} else {
+				g.early = append(g.early, m)
+			}
+		}
+	}
+	return answer, nil
+}
 
 // ReceiveIter implements netlink.Socket.
-func (g guard) ReceiveIter() iter.Seq2[netlink.Message, error] {
+func (g *guard) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	return func(yield func(netlink.Message, error) bool) {
 		msgs, err := g.Receive()
 		if err != nil {

@@ -44,9 +44,10 @@ type lab struct {
 	mode      enforcer.BridgeMode
 	gw, hosts *space
 	nft       *Nft
-	ports     map[string]int // packet sockets on the far ends
-	inside    []int          // raw sockets of the gateway: they get what passed its input hook
-	out4      int            // raw sockets by which the gateway sends
+	queue     enforcer.QueueMode // as this kernel spells it
+	ports     map[string]int     // packet sockets on the far ends
+	inside    []int              // raw sockets of the gateway: they get what passed its input hook
+	out4      int                // raw sockets by which the gateway sends
 	out6      int
 	fence     [2]int // both ends of a cable that leads past the gateway
 	rules     enforcer.Ruleset
@@ -57,7 +58,9 @@ type lab struct {
 func newLab(t *testing.T, mode enforcer.BridgeMode) *lab {
 	l := &lab{t: t, mode: mode, gw: newSpace(t), hosts: newSpace(t), ports: map[string]int{}}
 	l.nft = l.gw.open()
-	switch f := l.nft.Probe(); {
+	f := l.nft.Probe()
+	l.queue = enforcer.QueueMode(f.Queue)
+	switch {
 	case mode == enforcer.BridgeConntrack && !f.BridgeConntrack:
 		t.Skip("this kernel has no nf_conntrack_bridge")
 	case mode == enforcer.BridgeMark && !f.BrNetfilter:
@@ -252,7 +255,7 @@ func (l *lab) send(s shot) error {
 		switch {
 		case s.from == portWAN:
 			src, dst = wanHost, wanGW
-		case s.to == portGateway || s.to == portWAN || s.viaGW:
+		case dst[0]&1 == 0 && (s.to == portGateway || s.to == portWAN || s.viaGW):
 			dst = enforcertest.HostNamed(portGateway).MAC
 		}
 		frame := binary.BigEndian.AppendUint16(append(dst[:], src[:]...), etype)

@@ -2,10 +2,13 @@ package kernel
 
 import (
 	"encoding/binary"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/enforcer/enforcertest"
 )
@@ -24,6 +27,7 @@ type odd struct {
 	name string
 	shot shot
 	want bool
+	also string // another port where it must arrive, or must not
 }
 
 // TestScenarioOdd sends what a device may try beside plain packets: frames of other kinds, VLAN tags, fragments, extension
@@ -33,21 +37,27 @@ func TestScenarioOdd(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			l := newLab(t, mode)
 			l.load(t, oddProfile())
-			list := append(l.hairpins(), l.headers()...)
+			list := slices.Concat(l.hairpins(), l.headers(), l.toGateway())
 			if mode != enforcer.BridgeNone {
-				list = append(list, l.frames()...)
+				list = slices.Concat(list, l.frames(), l.toLink())
 			}
-			shots := make([]shot, len(list))
-			for i, o := range list {
-				shots[i] = o.shot
-			}
-			arrived := l.fire(shots)
-			for i, o := range list {
-				if at := arrived[shots[i].id]; (len(at) == 1 && at[0] == o.shot.to) != o.want || len(at) > 1 {
-					t.Errorf("%s: %s: arrived at %v, want %v\n%s", o.name, o.shot, at, o.want, l.gw.list())
-				}
-			}
+			l.try(t, list)
 		})
+	}
+}
+
+func (l *lab) try(t *testing.T, list []odd) {
+	shots := make([]shot, len(list))
+	for i, o := range list {
+		shots[i] = o.shot
+	}
+	arrived := l.fire(shots)
+	for i, o := range list {
+		for _, port := range []string{o.shot.to, o.also} {
+			if at := arrived[shots[i].id]; port != "" && slices.Contains(at, port) != o.want {
+				t.Errorf("%s: %s: arrived at %v, want %v\n%s", o.name, o.shot, at, o.want, l.gw.list())
+			}
+		}
 	}
 }
 
@@ -96,13 +106,13 @@ func (l *lab) headers() []odd {
 	whole := []byte{unix.IPPROTO_TCP, 0, 0, 0, 0, 0, 0, 7}   // a fragment that is all there is
 	later := []byte{unix.IPPROTO_TCP, 0, 0x05, 0x01, 0, 0, 0, 8}
 	return []odd{
-		{"destination options before an allowed SYN", six(31001, 443, unix.IPPROTO_DSTOPTS, options...), true},
-		{"destination options before another", six(31002, 23, unix.IPPROTO_DSTOPTS, options...), false},
-		{"atomic fragment of an allowed SYN", six(31003, 443, unix.IPPROTO_FRAGMENT, whole...), true},
-		{"atomic fragment of another", six(31004, 23, unix.IPPROTO_FRAGMENT, whole...), false},
-		{"later IPv6 fragment that looks like an allowed SYN", six(31005, 443, unix.IPPROTO_FRAGMENT, later...), false},
-		{"first IPv4 fragment and no more", fragment(31006, 443, 0x2000), false},
-		{"later IPv4 fragment that looks like an allowed SYN", fragment(31007, 443, 0x2010), false},
+		{name: "destination options before an allowed SYN", shot: six(31001, 443, unix.IPPROTO_DSTOPTS, options...), want: true},
+		{name: "destination options before another", shot: six(31002, 23, unix.IPPROTO_DSTOPTS, options...)},
+		{name: "atomic fragment of an allowed SYN", shot: six(31003, 443, unix.IPPROTO_FRAGMENT, whole...), want: true},
+		{name: "atomic fragment of another", shot: six(31004, 23, unix.IPPROTO_FRAGMENT, whole...)},
+		{name: "later IPv6 fragment that looks like an allowed SYN", shot: six(31005, 443, unix.IPPROTO_FRAGMENT, later...)},
+		{name: "first IPv4 fragment and no more", shot: fragment(31006, 443, 0x2000)},
+		{name: "later IPv4 fragment that looks like an allowed SYN", shot: fragment(31007, 443, 0x2010)},
 	}
 }
 
@@ -141,18 +151,80 @@ func (l *lab) frames() []odd {
 	fragment := func(s shot, mark []byte) (uint16, []byte) { return unix.ETH_P_IP, s.fragment(mark, 0x2010) }
 	first := func(s shot, mark []byte) (uint16, []byte) { return unix.ETH_P_IP, s.fragment(mark, 0x2000) }
 	list := []odd{
-		{"an unknown kind of frame", lateral(32001, 80, kind(0x88b5)), false},
-		{"LLC", lateral(32002, 80, kind(15, 0x42, 0x42, 3)), false},
-		{"VLAN 0 around a SYN that is not allowed", lateral(32003, 22, tagged(0)), false},
-		{"VLAN 5 around a SYN that is not allowed", lateral(32004, 22, tagged(5)), false},
-		{"PPPoE around a SYN that is not allowed", lateral(32005, 22, pppoe), false},
+		{name: "an unknown kind of frame", shot: lateral(32001, 80, kind(0x88b5))},
+		{name: "LLC", shot: lateral(32002, 80, kind(15, 0x42, 0x42, 3))},
+		{name: "VLAN 0 around a SYN that is not allowed", shot: lateral(32003, 22, tagged(0))},
+		{name: "VLAN 5 around a SYN that is not allowed", shot: lateral(32004, 22, tagged(5))},
+		{name: "PPPoE around a SYN that is not allowed", shot: lateral(32005, 22, pppoe)},
 	}
 	// Without connection tracking nobody puts fragments together, and nft reads ports from where they would be (its fast path
 	// does not look at the offset, Linux 6.18). The first fragment is judged by its real ports, so the whole never passes.
 	if l.mode != enforcer.BridgeStateless {
-		list = append(list, odd{"later fragment that looks like an allowed SYN", lateral(32006, 80, fragment), false})
+		list = append(list, odd{name: "later fragment that looks like an allowed SYN", shot: lateral(32006, 80, fragment)})
 	}
-	return append(list, odd{"first fragment of a SYN that is not allowed", lateral(32007, 22, first), false})
+	return append(list, odd{name: "first fragment of a SYN that is not allowed", shot: lateral(32007, 22, first)})
+}
+
+// group is a packet from a host of the LAN to a group, or to all.
+func (l *lab) group(from string, mac dhcp.MAC, src, dst string, f enforcer.Flow) shot {
+	h := enforcertest.HostNamed(from)
+	s := shot{from: l.port(h), to: "neighbour", k: enforcer.Packet{Flow: f, SrcMAC: h.MAC, DstMAC: mac}}
+	s.k.Src, s.k.Dst = netip.MustParseAddr(src), netip.MustParseAddr(dst)
+	return s
+}
+
+func icmp6(kind uint8) enforcer.Flow {
+	return enforcer.Flow{Proto: unix.IPPROTO_ICMPV6, ICMPType: kind}
+}
+
+var (
+	everybody = dhcp.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	discover  = enforcer.Flow{Proto: unix.IPPROTO_UDP, Sport: 68, Dport: 67}
+)
+
+// toGateway is what the gateway must hear of a device that has no address yet, or a link-local one.
+func (l *lab) toGateway() []odd {
+	list := []odd{
+		{name: "DHCP discover", shot: l.group("lamp", everybody, "0.0.0.0", "255.255.255.255", discover), want: true},
+		{name: "router solicitation", want: true,
+			shot: l.group("lamp", dhcp.MAC{0x33, 0x33, 5: 2}, "fe80::77ff:fe00:10", "ff02::2", icmp6(133))},
+		{name: "SSH from a link-local address", shot: l.group("lamp", enforcertest.HostNamed(portGateway).MAC, "fe80::77ff:fe00:10",
+			"fd77::1", enforcer.Flow{Proto: unix.IPPROTO_TCP, Sport: 34001, Dport: 22})},
+	}
+	for i := range list {
+		list[i].shot.to, list[i].shot.k.TCPFlags = portGateway, 2
+	}
+	return list
+}
+
+// toLink is what a device may and may not say to its whole link.
+func (l *lab) toLink() []odd {
+	all6, node := dhcp.MAC{0x33, 0x33, 5: 1}, dhcp.MAC{0x33, 0x33, 0xff, 0, 0, 0x32}
+	report := l.group("lamp", dhcp.MAC{0x33, 0x33, 5: 0x16}, "fe80::77ff:fe00:10", "ff02::16", icmp6(143))
+	report.wrap = func(mark []byte) (uint16, []byte) { // RFC 3810 section 5: behind a hop-by-hop header
+		b := ipPacket(report.k.Src, report.k.Dst, unix.IPPROTO_ICMPV6, report.transport(mark))
+		b = append(append(b[:ip6Header:ip6Header], unix.IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0), b[ip6Header:]...)
+		binary.BigEndian.PutUint16(b[4:], uint16(len(b)-ip6Header))
+		b[6] = unix.IPPROTO_HOPOPTS
+		return unix.ETH_P_IPV6, b
+	}
+	query := l.group("lamp", everybody, "192.168.77.10", "192.168.77.50", enforcer.Flow{})
+	query.k.ARP = true
+	mdns := enforcer.Flow{Proto: unix.IPPROTO_UDP, Sport: 5353, Dport: 5353}
+	return []odd{
+		{name: "ARP query", shot: query, want: true},
+		{name: "neighbour solicitation", shot: l.group("lamp", node, "fd77::a", "ff02::1:ff00:32", icmp6(135)), want: true},
+		{name: "duplicate address detection", shot: l.group("lamp", node, "::", "ff02::1:ff00:32", icmp6(135)), want: true},
+		{name: "unsolicited advertisement", shot: l.group("lamp", all6, "fd77::a", "ff02::1", icmp6(136)), want: true},
+		{name: "MLDv2 report", shot: report, want: true},
+		{name: "DHCP discover to everybody", shot: l.group("lamp", everybody, "0.0.0.0", "255.255.255.255", discover), want: true,
+			also: portGateway},
+		{name: "rogue router advertisement", shot: l.group("lamp", all6, "fe80::77ff:fe00:10", "ff02::1", icmp6(134)), also: "hub"},
+		{name: "mDNS that no ACE allows", shot: l.group("lamp", dhcp.MAC{1, 0, 0x5e, 5: 0xfb}, "192.168.77.10", "224.0.0.251", mdns),
+			also: "hub"},
+		{name: "mDNS of a host that nobody restricts", shot: l.group("hub", dhcp.MAC{1, 0, 0x5e, 5: 0xfb}, "192.168.77.12", "224.0.0.251",
+			mdns), want: true},
+	}
 }
 
 // TestScenarioErrors: an ICMP error about a tracked flow reaches the device, one about no flow does not (T-22, T-48).

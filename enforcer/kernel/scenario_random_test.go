@@ -49,13 +49,19 @@ func (l *lab) random(t *testing.T, seed uint64) {
 		}
 	}
 	arrived := l.fire(shots)
-	allowed := 0
+	allowed, disagreements := 0, 0
 	for _, s := range shots {
 		res := judge(s)
 		if res.Accept {
 			allowed++
 		}
 		l.compare(t, fmt.Sprintf("seed %d: %s", seed, s), s, arrived[s.id], res, res.Accept)
+		if slices.Contains(arrived[s.id], s.to) != res.Accept {
+			disagreements++
+		}
+		if disagreements == 10 {
+			t.Fatal("ten disagreements, and perhaps more")
+		}
 	}
 	// Packets that are all stopped, or all let through, would compare nothing.
 	if allowed < randomPackets/10 || allowed > randomPackets*9/10 {
@@ -91,7 +97,8 @@ func rich(seed uint64) enforcertest.Case {
 			{Net: "203.0.113.0/26", Proto: "tcp", Remote: op("gte", 8000)},
 			{Both: true, Class: group("same-manufacturer"), Proto: "udp"},
 		}}
-	open := []ace{{Both: true, Class: group("local-networks"), Proto: "tcp", Local: eq(8080)}, {Both: true, Proto: "udp", Local: op("lte", 123)}}
+	open := []ace{{Both: true, Class: group("local-networks"), Proto: "tcp", Local: eq(8080)},
+		{Both: true, Proto: "udp", Local: op("lte", 123)}}
 	return enforcertest.Case{Name: "rich", Block: seed&1 != 0, Devices: []enforcertest.Device{{Host: "lamp", Profile: lamp},
 		{Host: "hub", Observe: seed&2 != 0, Profile: &enforcertest.Profile{URL: enforcertest.HubURL, Model: "hub", From: open, To: open}},
 		{Host: "cam", Profile: &enforcertest.Profile{URL: enforcertest.CamURL, Model: "cam", To: open}}},
@@ -236,7 +243,8 @@ func (d *draw) content(k *enforcer.Packet, six bool) {
 	case unix.IPPROTO_ICMP:
 		k.ICMPType, k.ICMPCode = pick[uint8](d, 8, 8, 8, 0, 3, 13), pick[uint8](d, 0, 0, 0, 1)
 	case unix.IPPROTO_ICMPV6:
-		k.ICMPType, k.ICMPCode = pick[uint8](d, 128, 128, 129, 1, 8, 130, 131, 132, 133, 134, 135, 136, 137, 143), pick[uint8](d, 0, 0, 0, 1)
+		k.ICMPType, k.ICMPCode = pick[uint8](d, 128, 128, 129, 1, 8, 130, 131, 132, 133, 134, 135, 136, 137, 143),
+			pick[uint8](d, 0, 0, 0, 1)
 	}
 }
 

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -45,7 +46,7 @@ func (l *lab) load(t *testing.T, c enforcertest.Case) *table {
 	c.Site = func(s *enforcer.Site) {
 		// The table is about policies: neither limit may stop a flow of a later case.
 		s.NewFlows, s.NewFlowsBurst = enforcer.Rate{Count: 1e6, Per: time.Second}, 1e6
-		s.Queue = enforcer.QueueMode(l.nft.Probe().Queue)
+		s.Queue = l.queue
 		if own != nil {
 			own(s)
 		}
@@ -121,7 +122,7 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	always := func(int) (bool, bool) { return true, true }
 	r.round("answer to ", answers, always)
 	r.round("sequel of ", sequels, always)
-	r.cut()
+	r.cut(sequels)
 	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) { return false, r.stateful(opened[i]) })
 }
 
@@ -131,15 +132,19 @@ func (r *table) stateful(p enforcertest.Probe) bool {
 	return p.Proto == "tcp" && !lateral && (r.managed[p.From] || r.managed[p.To])
 }
 
-func (r *table) cut() {
+// cut ends the flows that probes opened, in the kernel and in Memory.
+func (r *table) cut(opened []shot) {
 	r.t.Helper()
-	for _, h := range r.lanHosts() {
-		for _, a := range []netip.Addr{h.V4, h.V6} {
-			_, err := r.nft.Cut(a, nil)
-			if err == nil {
-				_, err = r.mem.Cut(a, nil)
+	done := map[netip.Addr]bool{}
+	for _, s := range opened {
+		for _, a := range []netip.Addr{s.k.Src, s.k.Dst} {
+			if done[a] || !r.setup.Site.OnLAN(a) || r.setup.Site.OwnAddr(a) {
+				continue
 			}
-			if err != nil {
+			done[a] = true
+			_, err := r.nft.Cut(a, nil)
+			_, err2 := r.mem.Cut(a, nil)
+			if err := errors.Join(err, err2); err != nil {
 				r.t.Fatal(err)
 			}
 		}
@@ -195,22 +200,16 @@ func (s shot) String() string {
 		k.TCPFlags, k.ICMPType, k.ICMPCode)
 }
 
-// TestScenarioFrames: the packets that the lab makes are what they should be, or a denial proves nothing.
+// TestScenarioFrames: the packets that the lab makes read as what they should be, or a denial proves nothing.
 func TestScenarioFrames(t *testing.T) {
-	for _, h := range []enforcertest.Host{enforcertest.HostNamed("lamp")} {
-		for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6, protoOther} {
-			for _, six := range []bool{false, true} {
-				f := enforcer.Flow{Src: h.Addr(six), Dst: enforcertest.HostNamed("cloud").Addr(six), Proto: proto}
-				switch proto {
-				case unix.IPPROTO_TCP, unix.IPPROTO_UDP:
-					f.Sport, f.Dport = 1, 65535
-				case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
-					f.ICMPType, f.ICMPCode = 8, 3
-				}
-				b := shot{k: enforcer.Packet{Flow: f}}.packet()
-				if got, n, ok := parseIP(b); !ok || got != f || n != len(b) {
-					t.Errorf("made %+v, which reads as %+v, %d of %d bytes, %v", f, got, n, len(b), ok)
-				}
+	lamp, cloud := enforcertest.HostNamed("lamp"), enforcertest.HostNamed("cloud")
+	for _, six := range []bool{false, true} {
+		for _, f := range []enforcer.Flow{{Proto: unix.IPPROTO_TCP, Sport: 1, Dport: 65535}, {Proto: unix.IPPROTO_UDP, Sport: 65535, Dport: 1},
+			{Proto: unix.IPPROTO_ICMP, ICMPType: 8, ICMPCode: 3}, {Proto: unix.IPPROTO_ICMPV6, ICMPType: 128, ICMPCode: 1}, {Proto: protoOther}} {
+			f.Src, f.Dst = lamp.Addr(six), cloud.Addr(six)
+			b := shot{k: enforcer.Packet{Flow: f}}.packet()
+			if got, n, ok := parseIP(b); !ok || got != f || n != len(b) {
+				t.Errorf("made %+v, which reads as %+v, %d of %d bytes, %v", f, got, n, len(b), ok)
 			}
 		}
 	}

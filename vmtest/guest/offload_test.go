@@ -40,6 +40,24 @@ func (h *house) offload(lan string) error {
 	return errors.Join(err, e)
 }
 
+// halfOffloaded: where the flow table has the bridge or not all of its ports, what comes back goes past the inet table,
+// which would mark it, but not past the bridge table, which then takes it for new. That this denies too much is known and
+// noted; it must not deny too little.
+func (h *house) halfOffloaded(lan string) error {
+	if _, err := h.gateway.run(fmt.Sprintf(fw4, lan), "nft", "-f", "-"); err != nil {
+		return err
+	}
+	addr, err := h.lamp.resolve("cloud.example")
+	if err == nil {
+		if e := h.lamp.talk(addr, cloudPort); e != nil {
+			note("KNOWN GAP: with a flow table of %s and wan0, admitted flows stop once they are offloaded: %v", lan, e)
+		}
+		err = errors.Join(h.denied(), h.lateral(), h.unsolicited())
+	}
+	_, e := h.gateway.run("", "nft", "delete", "table", "inet", "fw4")
+	return errors.Join(err, e, wrap("without the flow table", h.hold()))
+}
+
 func (h *house) offloaded() error {
 	addr, err := h.lamp.resolve("cloud.example")
 	if err != nil {
