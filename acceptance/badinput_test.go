@@ -170,7 +170,7 @@ func (l *lab) toldOf(d *device, text string) string {
 	if strings.Contains(strings.Join(told, "\n"), text) {
 		return ""
 	}
-	return strings.Join(told, "\n")
+	return "only this: " + strings.Join(told, "\n")
 }
 
 // announceLong sends a DISCOVER with a URL that needs two options 161 (RFC 3396), which no client does.

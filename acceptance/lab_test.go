@@ -170,7 +170,7 @@ func (l *lab) bound(d *device) {
 		_, rest, _ := strings.Cut(out, " inet ")
 		addr, _, found := strings.Cut(rest, "/")
 		if !found || !strings.Contains(out, "default via") {
-			return out + d.client.log.tail()
+			return "no address yet: " + out + d.client.log.tail()
 		}
 		d.addr = addr
 		return ""
@@ -218,7 +218,7 @@ func (l *lab) start() {
 	l.launch()
 	await(l.T, "the daemon answers", patience, func() string {
 		if _, errs, code := l.cli("status"); code != 0 {
-			return errs + l.log.tail()
+			return "not yet: " + errs + l.log.tail()
 		}
 		return ""
 	})

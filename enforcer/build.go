@@ -88,6 +88,7 @@ func (b *builder) commonSets() {
 	b.inet.set(Set{Name: setDevices, Key: TypeMAC, Comment: "devices under policy"})
 	b.inet.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
 	b.inet.set(Set{Name: mapGateway, Key: TypeMAC, Map: true})
+	b.inet.set(Set{Name: mapReplies, Key: TypeMAC, Map: true})
 	b.inet.set(meter(setNewFlows, TypeMAC))
 	b.inet.set(meter(setDenials, TypeMAC))
 	for _, v6 := range []bool{false, true} {
@@ -97,12 +98,12 @@ func (b *builder) commonSets() {
 				res.Elements[Key{Addr: a}] = Element{}
 			}
 		}
+		b.inet.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
 		clients := meter(setDNSClients+suffix(v6), addrType(v6))
 		clients.Timeout = time.Hour
 		b.inet.set(clients)
 		if b.site.routed() {
 			b.inet.set(Set{Name: mapTo + suffix(v6), Key: addrType(v6), Map: true})
-			b.inet.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
 			b.inet.set(meter(setDenials+suffix(v6), addrType(v6)))
 		}
 	}
@@ -175,7 +176,7 @@ func (b *builder) fromRules(dispatch, block string) []Rule {
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, accept), Comment: "error about an admitted flow"})
 	}
-	rules = append(rules, b.unjudged()...)
+	rules = append(rules, b.answersFrom(dispatch, block)...)
 	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"},
 		Rule{Exprs: []Expr{IfIn{Set: setLAN}, EtherMap{Map: dispatch}}})
 	if block != "" {
@@ -184,19 +185,19 @@ func (b *builder) fromRules(dispatch, block string) []Rule {
 	return rules
 }
 
-// unjudged stops a device's replies to flows that its policy never saw. Where what reaches devices is judged by address,
-// the first packet of a flow to an address that is not known yet gets through; but no answer to it does.
-func (b *builder) unjudged() []Rule {
-	if !b.site.routed() {
-		return nil
+// answersFrom judges what devices send in flows that others opened: by what may be opened towards the device, then as if it
+// were new. That such a flow is tracked does not say that it was admitted: where the LAN is a bridge, a routed packet is
+// tracked before the bridge table denies it, and else the address may not have been known. Without this a server outside
+// could open the way out by one packet that is denied.
+func (b *builder) answersFrom(dispatch, block string) []Rule {
+	reply := func(x Expr) Rule {
+		return Rule{Exprs: []Expr{CtReply{}, IfIn{Set: setLAN}, CtState{"established"}, x}, Comment: "answer of a device"}
 	}
-	reply := []Expr{IfIn{Set: setLAN}, EtherIn{Set: setDevices}, CtState{"established"}, CtReply{}}
-	var rules []Rule
-	for _, v6 := range []bool{false, true} {
-		rules = append(rules, Rule{Exprs: append(slices.Clone(reply), AddrIn{V6: v6, Set: setOwn + suffix(v6)}, accept),
-			Comment: "reply to a flow that was admitted"})
+	rules := []Rule{reply(EtherMap{Map: mapReplies}), reply(EtherMap{Map: dispatch})}
+	if block != "" {
+		rules = append(rules, reply(jump(b.block.Back())), reply(goTo(block)))
 	}
-	return append(rules, Rule{Exprs: append(reply, Counter{}, drop), Comment: "reply from an address that is not known yet"})
+	return rules
 }
 
 // related matches ICMP errors about a tracked flow; other related flows are flows that no ACE names (T-48).
@@ -213,10 +214,14 @@ func (b *builder) toRules() []Rule {
 	rules := []Rule{
 		{Exprs: []Expr{IfIn{Out: true, Not: true, Set: setLAN}, accept}, Comment: "not to a device"},
 		{Exprs: []Expr{MarkSet{Bit: b.site.Mark, Clear: true}}},
-		{Exprs: []Expr{CtState{"established"}, MarkSet{Bit: b.site.Mark}, accept}, Comment: "flow that was admitted"},
+		{Exprs: []Expr{CtState{"established"}, CtReply{}, MarkSet{Bit: b.site.Mark}, accept}, Comment: "reply to a flow that was admitted"},
 	}
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, MarkSet{Bit: b.site.Mark}, accept), Comment: "error about an admitted flow"})
+	}
+	for _, v6 := range []bool{false, true} {
+		rules = append(rules, Rule{Exprs: []Expr{CtState{"new"}, AddrIn{V6: v6, Dst: true, Set: setOwn + suffix(v6)}, L4{protoTCP}, notSYN,
+			Counter{}, drop}, Comment: "not part of any flow"})
 	}
 	if b.site.routed() {
 		for _, v6 := range []bool{false, true} {
@@ -231,7 +236,7 @@ func (b *builder) holdRules() []Rule {
 	var rules []Rule
 	for _, v6 := range []bool{false, true} {
 		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Port{Proto: protoUDP, Lo: 53, Hi: 53},
-			IfIn{Out: true, Set: setLAN}, CtState{"established"}, AddrIn{V6: v6, Set: setResolvers + suffix(v6)},
+			IfIn{Out: true, Set: setLAN}, CtState{"established"}, CtReply{}, AddrIn{V6: v6, Set: setResolvers + suffix(v6)},
 			AddrIn{V6: v6, Dst: true, Set: setDNSClients + suffix(v6)},
 			Queue{Num: b.site.QueueNum, XT: b.site.Queue == QueueXT}}, Comment: "answers wait until their addresses are in"})
 	}
@@ -324,6 +329,9 @@ func (b *builder) verdict(mac dhcp.MAC, label string, p *Compiled) {
 	}
 	put(b.inet, mapFrom, blockChain(p, (*Compiled).Out))
 	put(b.inet, mapGateway, blockChain(p, (*Compiled).Gateway))
+	if p != nil {
+		b.inet.Sets[mapReplies].Elements[Key{MAC: mac}] = Element{Verdict: jump(p.Back()), Comment: comment(label)}
+	}
 	if b.bridge != nil {
 		put(b.bridge, mapFrom, blockChain(p, (*Compiled).Out))
 		put(b.bridge, mapTo, blockChain(p, (*Compiled).In))
@@ -331,13 +339,15 @@ func (b *builder) verdict(mac dhcp.MAC, label string, p *Compiled) {
 }
 
 func (b *builder) addresses(m Member) {
-	if !b.site.routed() {
-		return
-	}
 	for _, a := range m.Addrs {
+		if !m.Policy.Observe {
+			b.inet.Sets[setOwn+suffix(a.Is6())].Elements[Key{Addr: a}] = Element{}
+		}
+		if !b.site.routed() {
+			continue
+		}
 		b.inet.Sets[mapTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
 			Element{Verdict: goTo(m.Policy.In()), Comment: comment(m.Label)}
-		b.inet.Sets[setOwn+suffix(a.Is6())].Elements[Key{Addr: a}] = Element{}
 	}
 }
 

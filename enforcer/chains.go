@@ -21,6 +21,7 @@ const (
 	mapFrom       = "from_device"
 	mapGateway    = "to_gateway"
 	mapTo         = "to_device"
+	mapReplies    = "replies_of"
 	setDNSClients = "dns_clients"
 	setResolvers  = "resolvers"
 	setLink       = "link"
@@ -94,6 +95,7 @@ func (c *compiler) inet(out, in direction) {
 	c.add(&c.out.Inet, "_out", toLAN, end, out.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
 	c.add(&c.out.Inet, "_gw", append(infraToGateway(), head...), end, toHere,
 		func(f flowRule) Rule { return f.rule(true, c.end("out")) })
+	c.add(&c.out.Inet, "_back", infraToGateway(), nil, in.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
 	if c.site.routed() {
 		c.in(&c.out.Inet, in, nil)
 	}
@@ -102,13 +104,12 @@ func (c *compiler) inet(out, in direction) {
 // bridge makes the chains of the bridge table: out for frames to other hosts on the bridge, in for frames to the device
 // from anywhere.
 func (c *compiler) bridge(out, in direction) {
-	replies := c.bridgeReplies()
-	head := append(slices.Clone(replies), infraLateral()...)
+	head := append(c.bridgeReplies(false), infraLateral()...)
 	head = append(head, c.replyCheck(&c.out.Bridge, "outr", "out", true, out.replies)...)
 	flows := c.statelessReplies(out.rules, in.rules)
 	end := []Rule{{Exprs: []Expr{goTo(c.end("out"))}}}
 	c.add(&c.out.Bridge, "_out", head, end, flows, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
-	c.in(&c.out.Bridge, in, append(replies, c.fromLink(in, out)...))
+	c.in(&c.out.Bridge, in, append(c.bridgeReplies(true), c.fromLink(in, out)...))
 }
 
 // fromLink makes the chain for what hosts on the link send, where replies are known by their ports only, and gives the
@@ -133,8 +134,8 @@ func (c *compiler) fromLink(in, out direction) []Rule {
 
 func (c *compiler) in(list *[]*Chain, in direction, replies []Rule) {
 	head := append(slices.Clone(replies), infraToDevice(list == &c.out.Bridge)...)
-	if !c.p.Observe {
-		head = append(head, Rule{Exprs: []Expr{L4{protoTCP}, notSYN, Counter{}, drop}, Comment: "not part of any flow"})
+	if !c.p.Observe && (list == &c.out.Inet || c.site.Bridge == BridgeConntrack) { // elsewhere the inet table sees to it
+		head = append(head, Rule{Exprs: []Expr{CtState{"new"}, L4{protoTCP}, notSYN, Counter{}, drop}, Comment: "not part of any flow"})
 	}
 	head = append(head, c.replyCheck(list, "inr", "in", false, in.replies)...)
 	end := []Rule{{Exprs: []Expr{goTo(c.end("in"))}}}
@@ -156,11 +157,17 @@ func (c *compiler) replyCheck(list *[]*Chain, name, base string, out bool, repli
 	return []Rule{{Exprs: []Expr{jump(placeholder + "_" + name)}, Comment: "replies that the profile drops"}}
 }
 
-// bridgeReplies accepts replies to flows that were admitted, as far as the bridge family can know them.
-func (c *compiler) bridgeReplies() []Rule {
+// bridgeReplies accepts replies to flows that were admitted, as far as the bridge family can know them. To a device only
+// replies to flows that it opened count: that a flow from outside is tracked, even answered, says nothing, since a
+// routed packet is tracked before the bridge table denies it.
+func (c *compiler) bridgeReplies(toDevice bool) []Rule {
 	rules := []Rule{{Exprs: []Expr{MarkHas{c.site.Mark}, accept}, Comment: "flow that was admitted"}}
 	if c.site.Bridge == BridgeConntrack {
-		rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"})
+		exprs := []Expr{CtState{"established"}, accept}
+		if toDevice {
+			exprs = []Expr{CtState{"established"}, CtReply{}, accept}
+		}
+		rules = append(rules, Rule{Exprs: exprs, Comment: "flow that was admitted"})
 	}
 	return rules
 }

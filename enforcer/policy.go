@@ -29,6 +29,7 @@ type Policy struct {
 // Compiled is a policy resolved for a site: chains named by the hash of what they say, and what they refer to.
 type Compiled struct {
 	Name    string // p_<hash>
+	Observe bool
 	Inet    []*Chain
 	Bridge  []*Chain
 	Sets    []*Set // name and class sets that the chains refer to, without elements
@@ -52,8 +53,11 @@ type Class struct {
 }
 
 // Out, In and Gateway name the chains for what leaves a device, what reaches it, and what it sends to this host.
-func (c *Compiled) Out() string     { return c.Name + "_out" }
-func (c *Compiled) In() string      { return c.Name + "_in" }
+func (c *Compiled) Out() string { return c.Name + "_out" }
+func (c *Compiled) In() string  { return c.Name + "_in" }
+
+// Back names the chain for a device's replies in flows that others opened.
+func (c *Compiled) Back() string    { return c.Name + "_back" }
 func (c *Compiled) Gateway() string { return c.Name + "_gw" }
 
 // Limits on names, so that a policy cannot grow without bound (invariant 7).

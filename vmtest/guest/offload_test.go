@@ -134,6 +134,8 @@ func (h *house) cut(addr string, asks net.Conn, got <-chan time.Time) error {
 	switch {
 	case err != nil:
 		return err
+	case start.Sub(pushed) > time.Second:
+		return errors.New("the server did not push before the cut: nothing is proved")
 	case last.Sub(start) > cutWithin || pushed.Sub(start) > cutWithin:
 		return errors.New("the offloaded flow goes on")
 	case arrived() != before:
