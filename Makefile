@@ -9,8 +9,8 @@ SMALL     := armv7 mips mipsle
 MAX_BYTES := 12582912
 FUZZTIME  ?= 10s
 SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES  := nftables iproute2 udhcpc isc-dhcp-client dnsmasq-base openssl conntrack libyang2-tools procps
-TOOLS     := nft ip udhcpc dhclient dnsmasq openssl conntrack yanglint ps
+PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dnsmasq-base openssl conntrack libyang2-tools procps
+TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dnsmasq openssl conntrack yanglint ps
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0

@@ -220,8 +220,8 @@ func (b *builder) toRules() []Rule {
 		rules = append(rules, Rule{Exprs: append(r, MarkSet{Bit: b.site.Mark}, accept), Comment: "error about an admitted flow"})
 	}
 	for _, v6 := range []bool{false, true} {
-		rules = append(rules, Rule{Exprs: []Expr{CtState{"new"}, AddrIn{V6: v6, Dst: true, Set: setOwn + suffix(v6)}, L4{protoTCP}, notSYN,
-			Counter{}, drop}, Comment: "not part of any flow"})
+		own := AddrIn{V6: v6, Dst: true, Set: setOwn + suffix(v6)}
+		rules = append(rules, strays(own)...)
 	}
 	if b.site.routed() {
 		for _, v6 := range []bool{false, true} {
@@ -229,6 +229,15 @@ func (b *builder) toRules() []Rule {
 		}
 	}
 	return rules
+}
+
+// strays drops packets that are part of no flow and open none (T-21), where the given matches hold.
+func strays(where ...Expr) []Rule {
+	const comment = "not part of any flow"
+	return []Rule{
+		{Exprs: append(slices.Clone(where), CtState{"invalid"}, Counter{}, drop), Comment: comment},
+		{Exprs: append(slices.Clone(where), CtState{"new"}, L4{protoTCP}, notSYN, Counter{}, drop), Comment: comment},
+	}
 }
 
 // holdRules hand DNS answers to devices under policy to us before they go on.

@@ -135,7 +135,7 @@ func (c *compiler) fromLink(in, out direction) []Rule {
 func (c *compiler) in(list *[]*Chain, in direction, replies []Rule) {
 	head := append(slices.Clone(replies), infraToDevice(list == &c.out.Bridge)...)
 	if !c.p.Observe && (list == &c.out.Inet || c.site.Bridge == BridgeConntrack) { // elsewhere the inet table sees to it
-		head = append(head, Rule{Exprs: []Expr{CtState{"new"}, L4{protoTCP}, notSYN, Counter{}, drop}, Comment: "not part of any flow"})
+		head = append(head, strays()...)
 	}
 	head = append(head, c.replyCheck(list, "inr", "in", false, in.replies)...)
 	end := []Rule{{Exprs: []Expr{goTo(c.end("in"))}}}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"mudguard/enforcer"
 	"mudguard/web"
@@ -33,6 +35,12 @@ func (d *daemon) host() web.HostStatus {
 	if !d.features.Bridge && slices.ContainsFunc(d.lan, func(l enforcer.LANInterface) bool { return d.isBridge(l.Name) }) {
 		gap("traffic between hosts of one bridge", "the kernel has no bridge family of nftables (on OpenWrt: kmod-nft-bridge)")
 	}
+	if d.queue != nil && d.queue.Stats().Late > 0 {
+		gap("DNS hold", fmt.Sprintf("%d answers went on before their addresses were in, since this host was too busy", d.queue.Stats().Late))
+	}
+	if on, err := d.nft.Offloaded(); err == nil && len(on) > 0 {
+		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
+	}
 	if d.cfg.Dialect != "strict" {
 		gap("dialect: legacy", "this version reads RFC 8520 only; files of older dialects are refused")
 	}
@@ -45,6 +53,18 @@ func (d *daemon) host() web.HostStatus {
 func (d *daemon) isBridge(name string) bool {
 	i, err := d.rtnl.Interface(name)
 	return err == nil && i.IsBridge
+}
+
+// offloadText says what flow offload means here. New flows are judged all the same, and flows that a policy no longer allows
+// are cut with their offload.
+func offloadText(on, lan []string) string {
+	text := "flow tables on " + strings.Join(on, ", ") + ": packets of offloaded flows are not counted, and answers to DNS queries that reuse a port may not be held"
+	for _, name := range lan {
+		if slices.Contains(on, name) {
+			text += "; with " + name + " itself in a flow table, what is sent to devices under policy loses its mark and is dropped: list its ports instead, or turn offload off"
+		}
+	}
+	return text
 }
 
 // resolvers are those that we ask, as the LAN is now.

@@ -213,8 +213,10 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	learner := &answers.Learner{Names: d.names, Learn: d.nft.Learn, Resolvers: d.resolvers, Now: time.Now, OnError: d.onError("dns")}
 	g.Go(func() error { return d.engine.Run(ctx) })
 	g.Go(func() error { return learner.Run(ctx) })
+	d.mu.Lock()
 	d.queue = &kernel.Queue{Num: d.cfg.DNS.Queue, Handler: learner.Held, OnError: d.onError("queue")}
 	d.nflog = &kernel.LogReader{Group: d.cfg.Denials.NFLOGGroup, Handle: d.denied, OnError: d.onError("nflog")}
+	d.mu.Unlock()
 	background := func(f func()) { g.Go(func() error { f(); return nil }) }
 	if d.features.Queue != kernel.QueueNone {
 		background(func() { d.queue.Run(ctx) })
