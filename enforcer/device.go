@@ -61,8 +61,9 @@ type Fetcher interface {
 	Submit(u mud.URL) bool
 	// Load gives what was accepted before, from the disk.
 	Load(u mud.URL) (Verified, error)
-	// Approve makes the file with this hash behind u acceptable although it would be held, as the administrator said.
-	Approve(u mud.URL, sha256 string)
+	// Approve makes the file with this hash behind u acceptable although it would be held, as the administrator said, or
+	// takes that back.
+	Approve(u mud.URL, sha256 string, yes bool)
 }
 
 // HeldError is an outcome of a fetch where a file is there, and only the administrator may let it be used.

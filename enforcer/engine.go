@@ -134,7 +134,7 @@ func (e *Engine) Start() error {
 	e.Names.Restore(e.have, e.Now())
 	for _, d := range e.devices { // all of them first: devices share what is behind a URL
 		if d.Approved != "" {
-			e.Fetcher.Approve(d.URL, d.Approved)
+			e.Fetcher.Approve(d.URL, d.Approved, true)
 		}
 	}
 	for _, d := range e.devices {

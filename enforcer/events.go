@@ -133,6 +133,7 @@ const sourceAdmin = "admin"
 
 func (e *Engine) bind(d *Device, u mud.URL, source string) {
 	e.Log.Info("MUD URL", "mac", d.MAC.String(), "url", u.String(), "source", source)
+	e.withdraw(d)
 	d.URL, d.Source, d.Pending, d.BadURL, d.Trusted, d.Approved = u, source, mud.URL{}, "", false, ""
 	e.dirty = true
 	e.Tick() // the fetch starts now; until it ends the device is restricted
@@ -160,7 +161,7 @@ func (e *Engine) Approve(d *Device) error {
 	case p != nil && p.held != "": // also one that would replace the one in force
 		// The file is fetched once more and taken if it is still that very one.
 		d.Approved, p.next = p.held, e.Now()
-		e.Fetcher.Approve(d.URL, p.held)
+		e.Fetcher.Approve(d.URL, p.held, true)
 		e.Tick()
 	case p != nil && p.waiting != nil:
 		d.Approved, p.doc, p.waiting = p.waiting.SHA256, p.waiting, nil
@@ -176,6 +177,20 @@ func (e *Engine) Approve(d *Device) error {
 // Hold withdraws an approval: the device gets infrastructure only until it is approved.
 func (e *Engine) Hold(d *Device) { d.Held, d.Approved, e.dirty = true, "", true }
 
+// withdraw takes a device's approval back, and with the last one of a file the file: it is judged anew.
+func (e *Engine) withdraw(d *Device) {
+	if d.Approved == "" {
+		return
+	}
+	for _, other := range e.devices {
+		if other != d && other.URL == d.URL && other.Approved == d.Approved {
+			return
+		}
+	}
+	e.Fetcher.Approve(d.URL, d.Approved, false)
+	delete(e.profiles, d.URL)
+}
+
 // Quarantine cuts a device off, but for DHCP.
 func (e *Engine) Quarantine(d *Device) { d.Quarantine, e.dirty = true, true }
 
@@ -189,6 +204,7 @@ func (e *Engine) SetMode(d *Device, mode string) { d.Mode, e.dirty = mode, true 
 func (e *Engine) Forget(d *Device) {
 	delete(e.devices, d.MAC)
 	e.dirty = true
+	e.withdraw(d)
 	if e.site.BlockUnmanaged {
 		for _, a := range d.Addrs {
 			e.cutAll(d, a)

@@ -35,7 +35,7 @@ func (f *fakeFetcher) Load(u mud.URL) (enforcer.Verified, error) {
 	return doc, nil
 }
 
-func (f *fakeFetcher) Approve(_ mud.URL, sha256 string) { f.approved[sha256] = true }
+func (f *fakeFetcher) Approve(_ mud.URL, sha256 string, yes bool) { f.approved[sha256] = yes }
 
 // heldErr is a file that only the administrator may let be used.
 type heldErr string

@@ -46,7 +46,7 @@ func (f *fetcher) Load(u mud.URL) (enforcer.Verified, error) {
 	}
 	return f.doc, nil
 }
-func (f *fetcher) Approve(mud.URL, string) {}
+func (f *fetcher) Approve(mud.URL, string, bool) {}
 
 func newBench(t testing.TB) *bench {
 	t.Helper()

@@ -40,10 +40,14 @@ func (p *profiles) Load(u mud.URL) (enforcer.Verified, error) {
 	return verified(doc), held(doc, err)
 }
 
-func (p *profiles) Approve(u mud.URL, sha256 string) {
+func (p *profiles) Approve(u mud.URL, sha256 string, yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ok[u.String()+" "+sha256] = true
+	if key := u.String() + " " + sha256; yes {
+		p.ok[key] = true
+	} else {
+		delete(p.ok, key)
+	}
 }
 
 func (p *profiles) approved(u mud.URL, sha256 string) bool {
