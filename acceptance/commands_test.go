@@ -89,7 +89,7 @@ func TestOrders(t *testing.T) {
 		l.complain("a forgotten device is still %s", v.State)
 	}
 	lamp.client.signal(t, syscall.SIGUSR1)  // renew
-	l.becomes(lamp, "enforced", "approved") // the file is still the one that was approved
+	l.becomes(lamp, "held", "not signed") // and so is the approval of its file
 	l.order("assign", lamp.mac, l.cloud.publish("signed", lampProfile("signed")))
 	l.becomes(lamp, "enforced", "")
 	open = l.openName(lamp)
