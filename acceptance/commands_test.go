@@ -88,8 +88,8 @@ func TestOrders(t *testing.T) {
 	if v := l.view(lamp); v.State != "unknown" {
 		l.complain("a forgotten device is still %s", v.State)
 	}
-	lamp.client.signal(t, syscall.SIGUSR1)  // renew
-	l.becomes(lamp, "held", "not signed") // and so is the approval of its file
+	lamp.client.signal(t, syscall.SIGUSR1) // renew
+	l.becomes(lamp, "held", "not signed")  // and so is the approval of its file
 	l.order("assign", lamp.mac, l.cloud.publish("signed", lampProfile("signed")))
 	l.becomes(lamp, "enforced", "")
 	open = l.openName(lamp)

@@ -174,8 +174,8 @@ func (e *Engine) Approve(d *Device) error {
 	return nil
 }
 
-// Hold withdraws an approval: the device gets infrastructure only until it is approved.
-func (e *Engine) Hold(d *Device) { d.Held, d.Approved, e.dirty = true, "", true }
+// Hold keeps a device to infrastructure until it is approved or released.
+func (e *Engine) Hold(d *Device) { d.Held, e.dirty = true, true }
 
 // withdraw takes a device's approval back, and with the last one of a file the file: it is judged anew.
 func (e *Engine) withdraw(d *Device) {
