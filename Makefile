@@ -52,7 +52,8 @@ fuzz:
 	echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
 
 bench: deps
-	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench . -benchtime 2s ./...
+	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench . -benchtime 1x ./bench
+	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench . -benchtime 1s ./mud ./enforcer/...
 
 release:
 	@mkdir -p dist; set -e; \

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -45,6 +46,9 @@ func runCmd(args []string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mudguard:", err)
 		return 2
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // a router has less memory to spare than time
 	}
 	release, err := onlyOne()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 var ErrSetFull = errors.New("set is full")
 
 const (
-	applyBuffer  = 32 << 20 // N2: the replies to a batch for 1000 devices wait here
+	applyBuffer  = 256 << 20 // N2: a batch for 1000 models, and the replies to it; memory is taken only as it is used
 	learnBuffer  = 1 << 20
 	replyTimeout = 30 * time.Second // N3: never wait forever for a reply that the kernel dropped
 	bulk         = 1000             // N1: more elements than this are read back
