@@ -93,9 +93,13 @@ func (b *builder) commonSets() {
 	b.inet.set(meter(setDenials, TypeMAC))
 	for _, v6 := range []bool{false, true} {
 		res := b.inet.set(Set{Name: setResolvers + suffix(v6), Key: addrType(v6), Comment: "whose answers open names"})
+		far := b.inet.set(Set{Name: setFar + suffix(v6), Key: addrType(v6), Comment: "of these, those that are not this host"})
 		for _, a := range b.site.resolvers() {
 			if a.Is6() == v6 {
 				res.Elements[Key{Addr: a}] = Element{}
+			}
+			if a.Is6() == v6 && !b.site.OwnAddr(a) {
+				far.Elements[Key{Addr: a}] = Element{}
 			}
 		}
 		b.inet.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
@@ -143,8 +147,8 @@ func (b *builder) baseChains() {
 	b.inet.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioTo, Rules: b.toRules()})
 	b.inet.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioTo, Rules: b.toRules()})
 	if b.site.Queue != QueueNone {
-		b.inet.chain(Chain{Name: "forward_dns", Hook: HookForward, Priority: prioDNS, Rules: b.holdRules()})
-		b.inet.chain(Chain{Name: "output_dns", Hook: HookOutput, Priority: prioDNS, Rules: b.holdRules()})
+		b.inet.chain(Chain{Name: "forward_dns", Hook: HookForward, Priority: prioDNS, Rules: b.holdRules(setFar)})
+		b.inet.chain(Chain{Name: "output_dns", Hook: HookOutput, Priority: prioDNS, Rules: b.holdRules(setResolvers)})
 	}
 	if b.bridge == nil {
 		return
@@ -173,6 +177,8 @@ func (b *builder) fromRules(dispatch, block string) []Rule {
 			IfIn{Set: setLAN}, EtherIn{Set: setDevices}, UpdateAddr{V6: v6, Set: setDNSClients + suffix(v6)}},
 			Comment: "a device asks: hold the answers"})
 	}
+	rules = append(rules, Rule{Exprs: []Expr{CtReply{}, IfIn{Set: setLAN}, CtState{"related"}, EtherMap{Map: dispatch}},
+		Comment: "error about a flow that others opened"})
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, accept), Comment: "error about an admitted flow"})
 	}
@@ -240,12 +246,13 @@ func strays(where ...Expr) []Rule {
 	}
 }
 
-// holdRules hand DNS answers to devices under policy to us before they go on.
-func (b *builder) holdRules() []Rule {
+// holdRules hand DNS answers to devices under policy to us before they go on, if they come from a resolver that counts.
+// What is forwarded with this host's own address as its source is somebody's forgery.
+func (b *builder) holdRules(from string) []Rule {
 	var rules []Rule
 	for _, v6 := range []bool{false, true} {
 		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Port{Proto: protoUDP, Lo: 53, Hi: 53},
-			IfIn{Out: true, Set: setLAN}, CtState{"established"}, CtReply{}, AddrIn{V6: v6, Set: setResolvers + suffix(v6)},
+			IfIn{Out: true, Set: setLAN}, CtState{"established"}, CtReply{}, AddrIn{V6: v6, Set: from + suffix(v6)},
 			AddrIn{V6: v6, Dst: true, Set: setDNSClients + suffix(v6)},
 			Queue{Num: b.site.QueueNum, XT: b.site.Queue == QueueXT}}, Comment: "answers wait until their addresses are in"})
 	}

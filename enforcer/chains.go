@@ -24,6 +24,7 @@ const (
 	mapReplies    = "replies_of"
 	setDNSClients = "dns_clients"
 	setResolvers  = "resolvers"
+	setFar        = "far_resolvers"
 	setLink       = "link"
 	setNewFlows   = "new_flows"
 	setDenials    = "denials"
@@ -95,7 +96,7 @@ func (c *compiler) inet(out, in direction) {
 	c.add(&c.out.Inet, "_out", toLAN, end, out.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
 	c.add(&c.out.Inet, "_gw", append(infraToGateway(), head...), end, toHere,
 		func(f flowRule) Rule { return f.rule(true, c.end("out")) })
-	c.add(&c.out.Inet, "_back", infraToGateway(), nil, in.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
+	c.add(&c.out.Inet, "_back", nil, nil, in.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
 	if c.site.routed() {
 		c.in(&c.out.Inet, in, nil)
 	}

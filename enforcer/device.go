@@ -29,6 +29,12 @@ type Device struct {
 	LastSeen   time.Time    `json:"-"`
 }
 
+// kept says that there is something about the device that must survive a restart. Others come back as they speak: flash is
+// not written for every MAC that passes (T14).
+func (d *Device) kept() bool {
+	return !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
+}
+
 // Status is the state of a device, as CONTRACT.md names them.
 type Status string
 

@@ -142,8 +142,24 @@ func (e *Engine) Start() error {
 			e.load(d.URL)
 		}
 	}
+	e.remember()
 	e.adopt()
 	return e.sync()
+}
+
+// remember takes devices from the kernel that the state does not know, because it was lost or is older: they were under a
+// policy, so they stay restricted until they announce their URL again or the administrator decides.
+func (e *Engine) remember() {
+	if e.have.Inet == nil || e.have.Inet.Sets[mapFrom] == nil {
+		return
+	}
+	for k, el := range e.have.Inet.Sets[mapFrom].Elements {
+		if el.Verdict.Chain != "" && e.devices[k.MAC] == nil && !e.trusted[k.MAC] {
+			e.devices[k.MAC] = &Device{MAC: k.MAC, FirstSeen: e.Now().UTC(),
+				BadURL: "which one is not known any more: the state was lost; it is restricted until it announces one again"}
+			e.dirty = true
+		}
+	}
 }
 
 // readBack learns what the kernel has. Until that worked once nothing is sent: it would come on top of what is there.
@@ -398,12 +414,12 @@ func (e *Engine) addAddr(d *Device, a netip.Addr) {
 	}
 	d.Addrs = append(d.Addrs, a)
 	e.fresh = append(e.fresh, owned{d, a})
-	e.dirty = true
+	e.dirty = e.dirty || d.kept()
 }
 
 func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 	if i := slices.Index(d.Addrs, a); i >= 0 {
 		d.Addrs = slices.Delete(d.Addrs, i, i+1)
-		e.dirty = true
+		e.dirty = e.dirty || d.kept()
 	}
 }

@@ -417,3 +417,29 @@ func TestQuarantinedMemberLeavesItsClass(t *testing.T) {
 		t.Error("forgotten, and still a member")
 	}
 }
+
+// TestLostStateStaysRestricted: devices that the kernel has under policy and the state does not know are not let go.
+func TestLostStateStaysRestricted(t *testing.T) {
+	w := newWorld(t).start()
+	d := w.sight("lamp", lampURL)
+	w.fetched(verified(t, lampURL, "sha-1", "cloud.example"), nil)
+	w.want(d, enforcer.StatusEnforced)
+	w.saved = nil
+	w.start()
+	again, ok := w.e.Device(d.MAC)
+	if !ok {
+		t.Fatal("the device is let go")
+	}
+	if v := w.e.View(again, false); v.State != enforcer.StatusFailed || v.Policy == "" {
+		t.Errorf("state %s, chains %q: %s", v.State, v.Policy, v.Reason)
+	}
+}
+
+// TestStrangersAreNotWritten: T14, a MAC that passes costs no flash.
+func TestStrangersAreNotWritten(t *testing.T) {
+	w := newWorld(t).start()
+	w.sight("neighbour", "")
+	if len(w.saved) > 0 {
+		t.Errorf("saved %d times for a device without a URL", len(w.saved))
+	}
+}

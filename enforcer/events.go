@@ -15,9 +15,9 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	if d == nil {
 		return
 	}
-	e.note(&d.Hostname, s.Hostname)
-	e.note(&d.Vendor, s.Vendor)
-	e.note(&d.Interface, s.Interface)
+	e.note(d, &d.Hostname, s.Hostname)
+	e.note(d, &d.Vendor, s.Vendor)
+	e.note(d, &d.Interface, s.Interface)
 	switch s.Kind {
 	case dhcp.Bound:
 		e.addAddr(d, s.Addr)
@@ -56,7 +56,6 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 		}
 		d = &Device{MAC: mac, FirstSeen: e.Now().UTC()}
 		e.devices[mac] = d
-		e.dirty = true
 	}
 	d.LastSeen = e.Now()
 	return d
@@ -79,10 +78,10 @@ func (e *Engine) forgetOldest() bool {
 	return true
 }
 
-func (e *Engine) note(field *string, value string) {
+func (e *Engine) note(d *Device, field *string, value string) {
 	if value != "" && *field != value {
 		*field = value
-		e.dirty = true
+		e.dirty = e.dirty || d.kept()
 	}
 }
 
@@ -143,7 +142,7 @@ func (e *Engine) bind(d *Device, u mud.URL, source string) {
 func (e *Engine) Neighbour(mac dhcp.MAC, iface string, a netip.Addr) {
 	if d := e.devices[mac]; d != nil {
 		d.LastSeen = e.Now()
-		e.note(&d.Interface, iface)
+		e.note(d, &d.Interface, iface)
 		e.addAddr(d, a)
 	}
 }

@@ -75,8 +75,9 @@ func (n *Names) Use(refs []NameRef) {
 
 func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// Observe reads a DNS answer and gives what it teaches: for each name of a policy that the question or its chain of
-// CNAMEs passes, the addresses at the end (R9726-4.2-a). Everything else in the message is ignored.
+// Observe reads a DNS answer and gives what it teaches about the name that was asked for: the addresses at the end of its
+// chain of CNAMEs (R9726-4.2-a). Everything else in the message is ignored, also what it says of other names: whoever
+// answers for one name must not open another (T8).
 func (n *Names) Observe(m *dns.Msg, now time.Time) []Learned {
 	if m == nil || !m.Response || m.Rcode != dns.RcodeSuccess || len(m.Question) != 1 || m.Question[0].Qclass != dns.ClassINET {
 		return nil
@@ -89,18 +90,16 @@ func (n *Names) Observe(m *dns.Msg, now time.Time) []Learned {
 	for _, a := range addrs {
 		n.remember(a.addr, chain[0])
 	}
-	for _, name := range chain {
-		ref, used := n.refs[name]
-		if !used {
-			continue
-		}
-		if len(addrs) > 0 {
-			delete(n.notes, name)
-		}
-		for _, a := range addrs {
-			if l, ok := n.take(ref, a, now); ok {
-				out = append(out, l)
-			}
+	ref, used := n.refs[chain[0]]
+	if !used {
+		return nil
+	}
+	if len(addrs) > 0 {
+		delete(n.notes, ref.Name)
+	}
+	for _, a := range addrs {
+		if l, ok := n.take(ref, a, now); ok {
+			out = append(out, l)
 		}
 	}
 	return out

@@ -332,7 +332,9 @@ func (e *Engine) save() error {
 		}
 	}
 	for _, mac := range e.macs() {
-		s.Devices = append(s.Devices, e.devices[mac])
+		if d := e.devices[mac]; d.kept() {
+			s.Devices = append(s.Devices, d)
+		}
 	}
 	if err := e.Save(s); err != nil {
 		if e.unsaved != err.Error() {

@@ -24,8 +24,8 @@ const (
 func (s store) path() string { return filepath.Join(s.dir, stateFile) }
 
 // load gives the newest state that can be read. A broken file is named in the error and left alone, and the one before it
-// is used; with neither the daemon starts empty, which restricts no device less than before: its policy comes back as
-// soon as it announces its URL again, and until then the kernel has the old one.
+// is used; with neither the daemon starts empty: the engine then takes from the kernel which devices were under policy, and
+// restricts them until they announce their URL again.
 func (s store) load() (enforcer.State, error) {
 	state, err := readState(s.path())
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
