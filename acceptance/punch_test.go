@@ -24,9 +24,11 @@ func TestDeniedOpensNothing(t *testing.T) {
 			// The gateway gets to know the lamp's IPv6 address by the neighbour discovery of a packet that is denied.
 			_ = lamp.tcp(net.JoinHostPort(lamp.gw6, "22"))
 			for _, p := range []struct{ lamp, peer string }{{lamp.addr, sinkAddr}, {lamp.addr6, sinkAddr6}} {
-				if l.punched(lamp, p.lamp, p.peer) {
-					l.complain("%s, whose datagram to the lamp was denied, gets one from the lamp; flows:\n%s", p.peer,
-						l.gw.in(t, "conntrack -L 2>&1; conntrack -L -f ipv6 2>&1"))
+				for _, ports := range [][2]int{{5555, 5555}, {68, 67}, {546, 547}} { // also those of DHCP, which is always allowed
+					if l.punched(lamp, p.lamp, ports[0], p.peer, ports[1]) {
+						l.complain("%s, whose datagram to the lamp was denied, gets one from the lamp; flows:\n%s", p.peer,
+							l.gw.in(t, "conntrack -L 2>&1; conntrack -L -f ipv6 2>&1"))
+					}
 				}
 			}
 		})
@@ -34,10 +36,9 @@ func TestDeniedOpensNothing(t *testing.T) {
 }
 
 // punched sends a datagram from peer to the lamp and then one back, and says whether that arrived.
-func (l *lab) punched(d *device, lampAddr, peerAddr string) bool {
+func (l *lab) punched(d *device, lampAddr string, lampPort int, peerAddr string, peerPort int) bool {
 	l.Helper()
-	const port = 5555
-	lamp, peer := &net.UDPAddr{IP: net.ParseIP(lampAddr), Port: port}, &net.UDPAddr{IP: net.ParseIP(peerAddr), Port: port}
+	lamp, peer := &net.UDPAddr{IP: net.ParseIP(lampAddr), Port: lampPort}, &net.UDPAddr{IP: net.ParseIP(peerAddr), Port: peerPort}
 	open := func(s *space, at *net.UDPAddr) (c *net.UDPConn) {
 		if err := s.do(func() (err error) { c, err = net.ListenUDP("udp", at); return err }); err != nil {
 			l.Fatal(err)

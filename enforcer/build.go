@@ -406,6 +406,8 @@ func (b *builder) elements(p *Compiled, s *Set) map[Key]Element {
 		ranges := b.site.localRanges()
 		if s.Name == setLink+suffix(s.Key == TypeIPv6) {
 			ranges = b.site.linkRanges()
+		} else if s.Name == setNets+suffix(s.Key == TypeIPv6) {
+			ranges = b.site.netRanges()
 		}
 		for k := range ranges {
 			if k.Addr.Is6() != (s.Key == TypeIPv6) {

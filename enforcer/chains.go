@@ -26,6 +26,7 @@ const (
 	setResolvers  = "resolvers"
 	setFar        = "far_resolvers"
 	setLink       = "link"
+	setNets       = "lan_nets"
 	setNewFlows   = "new_flows"
 	setDenials    = "denials"
 	setOwn        = "own_addresses"
@@ -119,7 +120,7 @@ func (c *compiler) fromLink(in, out direction) []Rule {
 	if c.site.Bridge != BridgeStateless {
 		return nil
 	}
-	head := append(infraToDevice(true), c.replyCheck(&c.out.Bridge, "lanr", "in", false, in.replies)...)
+	head := append(c.infraToDevice(true), c.replyCheck(&c.out.Bridge, "lanr", "in", false, in.replies)...)
 	end := []Rule{{Exprs: []Expr{goTo(c.end("in"))}}}
 	c.add(&c.out.Bridge, "_lan", head, end, c.statelessReplies(in.rules, out.rules),
 		func(f flowRule) Rule { return f.rule(false, c.end("in")) })
@@ -134,7 +135,7 @@ func (c *compiler) fromLink(in, out direction) []Rule {
 }
 
 func (c *compiler) in(list *[]*Chain, in direction, replies []Rule) {
-	head := append(slices.Clone(replies), infraToDevice(list == &c.out.Bridge)...)
+	head := append(slices.Clone(replies), c.infraToDevice(list == &c.out.Bridge)...)
 	if !c.p.Observe && (list == &c.out.Inet || c.site.Bridge == BridgeConntrack) { // elsewhere the inet table sees to it
 		head = append(head, strays()...)
 	}
@@ -276,12 +277,18 @@ func infraLateral() []Rule {
 	return append([]Rule{{Exprs: []Expr{IsARP{}, accept}, Comment: "infrastructure: ARP"}}, infraToGateway()...)
 }
 
-// infraToDevice is what may reach every device.
-func infraToDevice(bridge bool) []Rule {
-	var rules []Rule
+// infraToDevice is what may reach every device from this network: from outside nobody has business with its DHCP port.
+func (c *compiler) infraToDevice(bridge bool) []Rule {
+	rules := []Rule{udp(false, 67, 68, "infrastructure: DHCP"), udp(true, 547, 546, "infrastructure: DHCPv6")}
+	rules = append(rules, icmp6("infrastructure: neighbour discovery, MLD", 134, 135, 136, 130)...)
+	for i, r := range rules {
+		v6 := r.Exprs[0].(IPVersion).V6
+		set := setNets + suffix(v6)
+		c.sets[set] = &Set{Name: set, Key: addrType(v6), Interval: true, Comment: "this network"}
+		rules[i].Exprs = slices.Insert(r.Exprs, 1, Expr(AddrIn{V6: v6, Set: set}))
+	}
 	if bridge {
 		rules = append(rules, Rule{Exprs: []Expr{IsARP{}, accept}, Comment: "infrastructure: ARP"})
 	}
-	rules = append(rules, udp(false, 67, 68, "infrastructure: DHCP"), udp(true, 547, 546, "infrastructure: DHCPv6"))
-	return append(rules, icmp6("infrastructure: neighbour discovery, MLD", 134, 135, 136, 130)...)
+	return rules
 }

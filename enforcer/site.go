@@ -123,14 +123,19 @@ func (s *Site) localRanges() map[Key]Element {
 var linkLocal = netip.MustParsePrefix("fe80::/10")
 
 // linkRanges gives the addresses of other hosts behind the LAN interfaces.
-func (s *Site) linkRanges() map[Key]Element {
+func (s *Site) linkRanges() map[Key]Element { return rangesWithout(s.nets(), s.ownAddrs()) }
+
+// netRanges gives the addresses of this network, this host's own among them.
+func (s *Site) netRanges() map[Key]Element { return rangesWithout(s.nets(), nil) }
+
+func (s *Site) nets() []netip.Prefix {
 	prefixes := []netip.Prefix{linkLocal}
 	for _, l := range s.LAN {
 		for _, p := range l.Prefixes {
 			prefixes = append(prefixes, p.Masked())
 		}
 	}
-	return rangesWithout(prefixes, s.ownAddrs())
+	return prefixes
 }
 
 func (s *Site) ownAddrs() []netip.Addr {
