@@ -68,12 +68,12 @@ func (p *Pool) Close() {
 	p.running.Wait()
 }
 
-// startLocked starts what there is room for, first come first served among hosts that are free.
+// startLocked starts what there is room for, the newest first among hosts that are free: a device that comes now does not
+// wait behind the thousand slow servers that somebody announced before.
 func (p *Pool) startLocked() {
-	for i := 0; i < len(p.waiting) && len(p.hosts) < slots; {
+	for i := len(p.waiting) - 1; i >= 0 && len(p.hosts) < slots; i-- {
 		u := p.waiting[i]
 		if p.hosts[u.Host()] {
-			i++
 			continue
 		}
 		p.waiting = slices.Delete(p.waiting, i, i+1)
