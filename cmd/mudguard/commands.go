@@ -17,7 +17,7 @@ func commands() []command {
 		{"devices", "[--json]", "the devices", "" + socket, (*cli).devicesCmd},
 		{"device", "MAC [--json]", "one device", "Its profile, entries (ACEs) with what came of them, names, addresses and denials." + socket, (*cli).deviceCmd},
 		orderCommand("approve", "accept the profile, or the other URL, that waits", socket),
-		orderCommand("hold", "withdraw an approval: infrastructure only", socket),
+		orderCommand("hold", "infrastructure only, until approved or released", socket),
 		orderCommand("quarantine", "cut a device off, but for DHCP", socket),
 		orderCommand("release", "end a quarantine or a hold", socket),
 		orderCommand("forget", "forget a device; if it speaks again it is new", socket),
