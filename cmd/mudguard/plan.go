@@ -67,7 +67,7 @@ func parsePlan(args []string) (plan, int) {
 	fs.StringVar(&ip, "ip", "", "the device's `address`")
 	fs.StringVar(&p.gateway, "gateway", "", "this host's LAN `prefix`, e.g. 192.168.1.1/24; default: as the interface has it here")
 	fs.StringVar(&p.bridge, "bridge", "", "whether the LAN is a bridge, and how it knows replies: conntrack, netfilter, stateless, none; default: as here")
-	fs.StringVar(&p.queue, "queue", "none", "how the kernel spells the DNS hold: native, xt or none (left out)")
+	fs.StringVar(&p.queue, "queue", "xt", "how the kernel spells the DNS hold: native, xt (a comment in its place: nft cannot load it) or none")
 	fs.BoolVar(&p.observe, "observe", false, "deny nothing")
 	if err := fs.Parse(args); err != nil {
 		return p, 2
@@ -125,7 +125,7 @@ func (p plan) script(cfg configs.Config, site enforcer.Site, profile mud.Profile
 	var b strings.Builder
 	fmt.Fprintf(&b, "# mudguard plan: %s for %s\n", mud.Clean(profile.URL.String(), 255), p.mac)
 	if p.queue != string(enforcer.QueueNative) {
-		b.WriteString("# The DNS hold is left out: the daemon adds it in the spelling that the kernel has.\n")
+		b.WriteString("# The DNS hold is left out: the daemon adds it in the spelling that the kernel has (--queue native prints it).\n")
 	}
 	return b.String() + enforcer.Text(e)
 }
