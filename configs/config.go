@@ -7,7 +7,6 @@ package configs
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"mudguard/dhcp"
@@ -74,19 +73,8 @@ type Classes struct {
 type DNS struct {
 	Resolvers    []netip.Addr  `yaml:"resolvers"` // empty: this host's own addresses
 	MinTTL       time.Duration `yaml:"min_ttl"`
-	PrivateNames []string      `yaml:"private_names"` // lower-case, no leading or trailing dot; see PrivateName
+	PrivateNames []string      `yaml:"private_names"` // lower-case, no leading or trailing dot; with all names below
 	Queue        uint16        `yaml:"queue"`
-}
-
-// PrivateName says whether name may resolve to private addresses: it is one of PrivateNames, or lies below one.
-func (d DNS) PrivateName(name string) bool {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	for _, suffix := range d.PrivateNames {
-		if name == suffix || strings.HasSuffix(name, "."+suffix) {
-			return true
-		}
-	}
-	return false
 }
 
 // Denials says how denied packets are reported; Rate is per device.

@@ -256,17 +256,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestPrivateName(t *testing.T) {
-	d := DNS{PrivateNames: []string{"home.arpa"}}
-	for name, want := range map[string]bool{
-		"home.arpa": true, "NAS.Home.Arpa.": true, "a.b.home.arpa": true, "nothome.arpa": false, "arpa": false, "": false,
-	} {
-		if d.PrivateName(name) != want {
-			t.Errorf("%q: want %t", name, want)
-		}
-	}
-}
-
 func TestRateRoundTrip(t *testing.T) {
 	for _, s := range []string{"1/second", "100/minute", "1000000/hour", "7/day"} {
 		if r, err := ParseRate(s); err != nil || r.String() != s {

@@ -204,7 +204,7 @@ func (f flowRule) rule(out bool, end string) Rule {
 		}
 	}
 	if f.proto != nil {
-		exprs = append(exprs, L4{f.l4()})
+		exprs = append(exprs, L4{*f.proto})
 	}
 	exprs = append(exprs, f.transport(out)...)
 	exprs = append(exprs, Counter{})
@@ -215,9 +215,6 @@ func (f flowRule) rule(out bool, end string) Rule {
 	}
 	return Rule{Exprs: exprs, Comment: f.comment}
 }
-
-// l4 is the protocol on the wire. A file may say protocol 1 in an IPv6 match only by mistake; it then means just that.
-func (f flowRule) l4() uint8 { return *f.proto }
 
 func (f flowRule) transport(out bool) []Expr {
 	var exprs []Expr

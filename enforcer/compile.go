@@ -1,7 +1,6 @@
 package enforcer
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -74,17 +73,17 @@ func (c *compiler) profileRules() (out, in direction) {
 		c.model = pr.URL.String()
 	}
 	from, to := aces(pr.FromDevice), aces(pr.ToDevice)
-	out.rules = c.flows(opens(from, mud.FromDevice))
+	out.rules = c.flows(openedBy(from, mud.FromDevice))
 	if c.site.Literal {
-		in.rules = c.flows(opens(to, mud.ToDevice))
+		in.rules = c.flows(openedBy(to, mud.ToDevice))
 	} else {
-		in.rules = c.flows(unmirrored(opens(to, mud.ToDevice), from))
+		in.rules = c.flows(unmirrored(openedBy(to, mud.ToDevice), from))
 	}
 	if drops(to) {
-		out.replies = c.flows(describes(to, mud.FromDevice))
+		out.replies = c.flows(openedBy(to, mud.FromDevice))
 	}
 	if drops(from) {
-		in.replies = c.flows(describes(from, mud.ToDevice))
+		in.replies = c.flows(openedBy(from, mud.ToDevice))
 	}
 	return out, in
 }
@@ -102,12 +101,8 @@ func aces(p *mud.Policy) []*mud.ACE {
 	return out
 }
 
-// opens gives the ACEs of one policy that speak of flows opened by side: those without direction-initiated, and those
-// that name it.
-func opens(list []*mud.ACE, side mud.Direction) []*mud.ACE { return describes(list, side) }
-
-// describes gives the ACEs that match packets of flows which side opened.
-func describes(list []*mud.ACE, side mud.Direction) []*mud.ACE {
+// openedBy gives the ACEs that speak of flows which side opened: those without direction-initiated, and those that name it.
+func openedBy(list []*mud.ACE, side mud.Direction) []*mud.ACE {
 	return slices.DeleteFunc(slices.Clone(list), func(a *mud.ACE) bool {
 		return a.Match.Initiated != mud.DirectionAny && a.Match.Initiated != side
 	})
@@ -317,13 +312,4 @@ func (c *compiler) rename(ch *Chain) {
 			}
 		}
 	}
-}
-
-// String names the policy for people.
-func (p Policy) String() string {
-	s := string(p.Kind)
-	if p.Observe {
-		s += ", observed only"
-	}
-	return fmt.Sprint(s)
 }

@@ -35,6 +35,8 @@ type State struct {
 	Devices []*Device `json:"devices"`
 	// Handed is what DHCP handed out as members of a class: kept, so that a restart takes nobody's DNS away.
 	Handed map[string][]netip.Addr `json:"handed_out,omitempty"`
+	// Lost says that there was none, or only an older one: it does not tell who is not under policy.
+	Lost bool `json:"-"`
 }
 
 // Deps are the engine's connections to the world.
@@ -68,6 +70,7 @@ type Engine struct {
 	fresh      []owned              // addresses that became known since the last sync
 	told       map[string]time.Time // denials that were logged, not to repeat them
 	repairs    int
+	lost       bool // the state was
 	readOnce   bool // what the kernel has is known
 	stale      bool // something happened since the last sync, or not all of it worked
 	dirty      bool // state to save
@@ -91,6 +94,7 @@ func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	for class, addrs := range saved.Handed {
 		e.handOut(class, addrs)
 	}
+	e.lost = saved.Lost
 	e.dirty, e.stale = false, true // it came from the disk, and is not in the kernel
 	return e
 }
@@ -142,19 +146,22 @@ func (e *Engine) Start() error {
 			e.load(d.URL)
 		}
 	}
-	e.remember()
+	if e.lost {
+		e.remember()
+	}
 	e.adopt()
 	return e.sync()
 }
 
-// remember takes devices from the kernel that the state does not know, because it was lost or is older: they were under a
-// policy, so they stay restricted until they announce their URL again or the administrator decides.
+// remember takes devices from the kernel that the state does not know because it was lost: they were under a policy, so they
+// stay restricted until they announce their URL again or the administrator decides.
 func (e *Engine) remember() {
 	if e.have.Inet == nil || e.have.Inet.Sets[mapFrom] == nil {
 		return
 	}
 	for k, el := range e.have.Inet.Sets[mapFrom].Elements {
-		if el.Verdict.Chain != "" && e.devices[k.MAC] == nil && !e.trusted[k.MAC] {
+		blocked := e.site.BlockUnmanaged && el.Verdict.Chain == e.compile(&Policy{Kind: PolicyRestricted}).Out()
+		if el.Verdict.Chain != "" && e.devices[k.MAC] == nil && !e.trusted[k.MAC] && !blocked {
 			e.devices[k.MAC] = &Device{MAC: k.MAC, FirstSeen: e.Now().UTC(),
 				BadURL: "which one is not known any more: the state was lost; it is restricted until it announces one again"}
 			e.dirty = true
@@ -387,11 +394,7 @@ func (e *Engine) compile(p *Policy) *Compiled {
 // SetSite takes a new configuration, or new addresses of the LAN interfaces.
 func (e *Engine) SetSite(cfg Config, site Site) {
 	e.configure(cfg, site)
-	for _, d := range e.devices { // a class may have shrunk, under chains of the same name
-		for _, a := range d.Addrs {
-			e.fresh = append(e.fresh, owned{d, a})
-		}
-	}
+	e.recheck() // a class may have shrunk, under chains of the same name
 }
 
 // Device gives a device that is known.

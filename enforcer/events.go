@@ -42,8 +42,9 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	}
 }
 
-// meet gives the device with a MAC, made if it is new. It is nil for what cannot be a device, and where there are so many
-// that even those without a URL fill the table: a flood of invented MACs must not take memory (T14).
+// meet gives the device with a MAC, made if it is new. It is nil for what cannot be a device, and where the table is full of
+// devices about which there is something to keep: a flood of invented MACs must neither take memory (T14) nor make us
+// forget one that is restricted.
 func (e *Engine) meet(mac dhcp.MAC) *Device {
 	if mac.IsZero() || mac.IsMulticast() {
 		return nil
@@ -61,13 +62,12 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 	return d
 }
 
-// forgetOldest makes room by forgetting the device that was silent for longest, of those about which there is nothing to
-// keep.
+// forgetOldest makes room by forgetting the device that was silent for longest, of those that are under no policy and about
+// which there is nothing to keep.
 func (e *Engine) forgetOldest() bool {
 	var oldest *Device
 	for _, d := range e.devices {
-		if !d.Trusted && d.Source != sourceAdmin && !d.Quarantine && !d.Held && d.Mode == "" &&
-			(oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
+		if !d.kept() && (oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
 			oldest = d
 		}
 	}

@@ -119,7 +119,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
 		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Trusted: e.trusted[mac]}
-		if p != nil && d.Trusted && !d.Quarantine {
+		if p != nil && d.Trusted && !e.isPlain(p) { // who is held or in quarantine is in no class
 			m.URL = d.URL
 		}
 		members = append(members, m)
@@ -227,6 +227,15 @@ func (e *Engine) changed(policies map[dhcp.MAC]*Compiled) {
 		}
 	}
 	e.fresh = nil
+}
+
+// recheck has all known flows of devices judged again after the next change of the kernel.
+func (e *Engine) recheck() {
+	for _, d := range e.devices {
+		for _, a := range d.Addrs {
+			e.fresh = append(e.fresh, owned{d, a})
+		}
+	}
 }
 
 // replaced cuts the flows of devices whose policy is another one now, as far as it does not allow them (T-20).
@@ -358,5 +367,6 @@ func (e *Engine) Repair() {
 	if !Diff(e.have, was).Empty() {
 		e.repairs++
 		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
+		e.recheck() // flows may have been opened meanwhile
 	}
 }

@@ -169,7 +169,7 @@ func aceViews(p *mud.Profile, hits map[*mud.ACE]Count) []ACEView {
 		return pick(a.Action == mud.Accept && a.Match.Initiated == mud.ToDevice, "replies only (T-02)", "applied")
 	})
 	opening := map[*mud.ACE]bool{}
-	for _, a := range unmirrored(opens(aces(p.ToDevice), mud.ToDevice), aces(p.FromDevice)) {
+	for _, a := range unmirrored(openedBy(aces(p.ToDevice), mud.ToDevice), aces(p.FromDevice)) {
 		opening[a] = true
 	}
 	add(p.ToDevice, "to-device", func(a *mud.ACE) string {
@@ -216,6 +216,9 @@ func (e *Engine) Summary() Summary {
 	}
 	if e.unsaved != "" {
 		gap("state is not saved", e.unsaved)
+	}
+	if len(e.devices) >= maxDevices {
+		gap("new devices", "the table of devices is full: those that do not fit are not put under policy; forget some, or set unmanaged: block")
 	}
 	if e.site.Queue == QueueNone {
 		gap("DNS answers are not held", "the kernel has neither nft_queue nor the xt target NFQUEUE; names are looked up ahead of time only")

@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 // start makes the engine, from what was saved last.
 func (w *world) start() *world {
 	w.t.Helper()
-	var s enforcer.State
+	s := enforcer.State{Lost: len(w.saved) == 0}
 	if len(w.saved) > 0 {
 		if err := json.Unmarshal(w.saved[len(w.saved)-1], &s); err != nil {
 			w.t.Fatal(err)

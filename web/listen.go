@@ -95,7 +95,7 @@ func (g *guarded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		cred, err := peerOf(c)
+		cred, err := Peer(c)
 		if err == nil && g.allowed(cred) {
 			return c, nil
 		}
@@ -118,8 +118,8 @@ func (g *guarded) allowed(c syscall.Ucred) bool {
 	return ok && st.Gid != 0 && st.Gid == c.Gid
 }
 
-// peerOf gives the credentials that a peer had when it connected.
-func peerOf(c net.Conn) (cred syscall.Ucred, err error) {
+// Peer gives the credentials that a peer had when it connected.
+func Peer(c net.Conn) (cred syscall.Ucred, err error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
 		return cred, errors.New("no unix socket")

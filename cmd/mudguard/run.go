@@ -111,11 +111,28 @@ func newLogger(c configs.Log, w io.Writer) *slog.Logger {
 // onlyOne keeps a second daemon from the tables of the first. An abstract socket belongs to the network namespace, as the
 // tables do, and goes with the process that holds it.
 func onlyOne() (release func(), err error) {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: "@mudguard/tables", Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("another mudguard works on the tables of this network namespace; stop it first (%w)", err)
+	at := &net.UnixAddr{Name: "@mudguard/tables", Net: "unix"}
+	l, err := net.ListenUnix("unix", at)
+	switch {
+	case err == nil:
+		return func() { l.Close() }, nil
+	case squatted(at):
+		slog.Warn("a user without rights over the tables holds the name that keeps a second mudguard away; starting all the same", "name", at.Name)
+		return func() {}, nil
 	}
-	return func() { l.Close() }, nil
+	return nil, fmt.Errorf("another mudguard works on the tables of this network namespace; stop it first (%w)", err)
+}
+
+// squatted says that somebody else than root and us holds an abstract socket: nobody without rights may keep us from
+// enforcing.
+func squatted(at *net.UnixAddr) bool {
+	c, err := net.DialUnix("unix", nil, at)
+	if err != nil {
+		return errors.Is(err, syscall.ECONNREFUSED) // bound by somebody who does not listen, as we do
+	}
+	defer c.Close()
+	peer, err := web.Peer(c)
+	return err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid()
 }
 
 // daemon wires the parts: events of the network go to the engine, what it decides to the kernel.

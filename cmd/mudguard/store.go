@@ -28,13 +28,17 @@ func (s store) path() string { return filepath.Join(s.dir, stateFile) }
 // restricts them until they announce their URL again.
 func (s store) load() (enforcer.State, error) {
 	state, err := readState(s.path())
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	if err == nil {
 		return state, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return enforcer.State{Lost: true}, nil
 	}
 	old, oldErr := readState(s.path() + ".old")
 	if oldErr != nil {
 		old = enforcer.State{}
 	}
+	old.Lost = true
 	return old, err
 }
 

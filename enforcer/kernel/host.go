@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -214,20 +213,6 @@ func (h *Host) watchLinks(ctx context.Context, changed chan<- struct{}) error {
 			return subscriptionEnd(failed)
 		}
 	}
-}
-
-// LocalAddrs lists this host's own addresses.
-func (h *Host) LocalAddrs() ([]netip.Addr, error) {
-	prefixes, err := h.prefixes(nil)
-	if err != nil {
-		return nil, err
-	}
-	var out []netip.Addr
-	for _, p := range prefixes {
-		out = append(out, p.Addr())
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out), nil
 }
 
 func (h *Host) prefixes(l netlink.Link) ([]netip.Prefix, error) {

@@ -352,10 +352,6 @@ func TestHost(t *testing.T) {
 	if _, err := h.Interface("nope"); err == nil {
 		t.Error("an interface that is not there")
 	}
-	addrs, err := h.LocalAddrs()
-	if err != nil || len(addrs) < 4 {
-		t.Errorf("addresses %v, %v", addrs, err)
-	}
 	cancel()
 	wg.Wait()
 }
