@@ -124,10 +124,11 @@ func unmirrored(to, from []*mud.ACE) []*mud.ACE {
 func sameFlow(a, b mud.Match) bool {
 	return a.Family == b.Family && equalPtr(a.Protocol, b.Protocol) && slices.Equal(a.Remotes, b.Remotes) &&
 		a.RemotePort == b.RemotePort && a.LocalPort == b.LocalPort &&
-		equalPtr(a.ICMPType, b.ICMPType) && equalPtr(a.ICMPCode, b.ICMPCode)
+		equalPtr(a.ICMPType, b.ICMPType) && equalPtr(a.ICMPCode, b.ICMPCode) && equalPtr(a.EtherType, b.EtherType) &&
+		a.RemoteMAC == b.RemoteMAC && a.LocalMAC == b.LocalMAC && slices.Equal(a.Fields, b.Fields)
 }
 
-func equalPtr(a, b *uint8) bool {
+func equalPtr[T comparable](a, b *T) bool {
 	return (a == nil) == (b == nil) && (a == nil || *a == *b)
 }
 

@@ -74,6 +74,62 @@ type Match struct {
 	ICMPType   *uint8
 	ICMPCode   *uint8
 	Initiated  Direction // direction-initiated; only with TCP
+	// EtherType is what the frame carries (eth ethertype); nil any. IPv4 and IPv6 are read as Family instead, so what
+	// stands here is another protocol of the link, ARP for example.
+	EtherType *uint16
+	RemoteMAC MACMatch     // the peer's Ethernet address, as the frame has it
+	LocalMAC  MACMatch     // the device's
+	Fields    []FieldMatch // header fields that say nothing of who talks to whom; all of them must hold
+}
+
+// MACMatch is a condition on an Ethernet address: address & Mask == Addr. The zero value matches every address; Addr has
+// no bit outside of Mask.
+type MACMatch struct {
+	Addr, Mask [6]byte
+}
+
+// Field names a header field that an ACE compares (RFC 8519, ietf-packet-fields).
+type Field uint8
+
+// Header fields. Those of IP are of the ACE's Family, which is never FamilyAny beside them; those of a transport header come
+// with its Protocol.
+const (
+	FieldDSCP           Field = iota + 1 // 0..63
+	FieldECN                             // 0..3
+	FieldLength                          // IPv4 total length, IPv6 payload length, in octets
+	FieldTTL                             // IPv4 TTL, IPv6 hop limit
+	FieldIHL                             // IPv4, in 32-bit words: 5..15
+	FieldIPFlags                         // IPv4: IPFlagReserved, IPFlagDontFragment, IPFlagMoreFragments
+	FieldOffset                          // IPv4 fragment offset, in units of 8 octets
+	FieldIdentification                  // IPv4
+	FieldFlowLabel                       // IPv6, 20 bits
+	FieldTCPSequence
+	FieldTCPAcknowledgement
+	FieldTCPDataOffset // in 32-bit words: 5..15
+	FieldTCPReserved   // the 4 bits after the data offset (RFC 9293)
+	FieldTCPFlags      // the 8 control bits, FIN is 1, CWR is 128
+	FieldTCPWindow
+	FieldTCPUrgent
+	FieldTCPOptions // Bytes: the whole options field without its padding
+	FieldUDPLength  // in octets, header included
+	FieldICMPRest   // Bytes: the octets after the checksum, as many as there are here
+)
+
+// Bits of FieldIPFlags.
+const (
+	IPFlagMoreFragments = 1
+	IPFlagDontFragment  = 2
+	IPFlagReserved      = 4
+)
+
+// FieldMatch is one condition on a header field: field & Mask == Value, or the field starts with Bytes.
+//
+// Flags (FieldIPFlags, FieldTCPFlags) are exactly Value in an accept, and at least Value in a drop: of the two ways to read
+// RFC 8519 each time the one that lets less through. Mask says which it is.
+type FieldMatch struct {
+	Field       Field
+	Value, Mask uint32
+	Bytes       string // of FieldTCPOptions (1 to 40 octets) and FieldICMPRest (1 to 64)
 }
 
 // Family is the IP version that an ACE is about.
