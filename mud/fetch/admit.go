@@ -15,35 +15,36 @@ type candidate struct {
 	sig      []byte    // the signature that the cache has for these bytes, if any
 	accepted bool      // these bytes were accepted before, with a good signature
 	at       time.Time // the moment as of which it is judged
+	behind   bool      // at is surely before now: nothing is wrong with what begins later
 	offline  bool      // the network may not be used
+
+	provisional bool // at is not to be relied on
 }
 
 // admit decides whether a file may be used, in the order of RFC 8520 section 13.2: only mud-url and
-// mud-signature are read before the signature is known to be good. It returns the signature if it is.
-func (c *Client) admit(ctx context.Context, cand candidate) (Document, []byte, error) {
-	doc := Document{URL: cand.url, Raw: cand.raw, SHA256: digest(cand.raw)}
+// mud-signature are read before the signature is known to be good. Of a file that is about another URL it tells who signed
+// it: where that is who signed the one in force, the manufacturer moved it (RAU-5-c).
+func (c *Client) admit(ctx context.Context, cand candidate) (Document, error) {
+	doc := Document{URL: cand.url, Raw: cand.raw, SHA256: digest(cand.raw), Provisional: cand.provisional}
 	named, sigURL, err := readHead(cand.raw)
 	if err != nil {
-		return doc, nil, err
+		return doc, err
 	}
+	doc.Named = named
+	unsigned := c.signed(ctx, cand, sigURL, &doc)
 	if named != cand.url {
 		e := fail(KindMismatch, "the file says that it is %s, and not %s", named, cand.url)
 		if !c.excused(&doc, e) {
-			return doc, nil, e
+			return doc, e
 		}
 	}
-	sig, err := c.signed(ctx, cand, sigURL, &doc)
-	if err != nil {
-		e := explain(err)
+	if unsigned != nil {
+		e := explain(unsigned)
 		if !c.excused(&doc, e) {
-			return doc, nil, e
+			return doc, e
 		}
-		sig = nil
 	}
-	if err := c.readProfile(&doc); err != nil {
-		return doc, nil, err
-	}
-	return doc, sig, nil
+	return doc, c.readProfile(&doc)
 }
 
 // excused reports whether a file is used in spite of e, and leaves the reason in the document.
@@ -66,44 +67,46 @@ func join(a, b string) string {
 	return a + "; " + b
 }
 
-// signed checks the signature and notes the signer in the document. It returns the signature that it found
-// good, nil under Ignore.
-func (c *Client) signed(ctx context.Context, cand candidate, sigURL string, doc *Document) ([]byte, error) {
+// signed checks the signature and notes the signer in the document. One that is at hand counts also where the file names
+// none: an administrator or an integrator may have signed it (section 13.2, T-29).
+func (c *Client) signed(ctx context.Context, cand candidate, sigURL string, doc *Document) error {
 	if c.cfg.Policy == Ignore {
-		return nil, nil
-	}
-	if sigURL == "" {
-		return nil, fail(KindSignature, "the file names no mud-signature: it is not signed")
+		return nil
 	}
 	if len(cand.sig) > 0 {
 		err := c.verify(cand, cand.sig, doc)
-		if err == nil || cand.offline {
-			return cand.sig, err
+		if err == nil || cand.offline || sigURL == "" {
+			return err
 		} // else it may have been signed anew
-	} else if cand.offline {
-		return nil, fail(KindSignature, "no good signature was found when the file was fetched")
+	}
+	switch {
+	case sigURL == "":
+		return fail(KindSignature, "the file names no mud-signature: it is not signed")
+	case cand.offline:
+		return fail(KindSignature, "its signature is not here")
 	}
 	r, err := c.get(ctx, request{url: sigURL, accept: mediaSignature, limit: MaxSignatureSize})
 	if err != nil {
 		e := explain(err)
 		held := fail(KindSignature, "its signature %s can't be had: %s", sigURL, e.Reason)
 		held.Temporary, held.cause = e.Temporary, e
-		return nil, held
+		return held
 	}
 	doc.Problems = append(doc.Problems, r.notes...)
-	return r.body, c.verify(cand, r.body, doc)
+	return c.verify(cand, r.body, doc)
 }
 
 // verify checks one signature. A certificate that expired since does not take back what was accepted while it
 // was valid (erratum 7819, R8520-13.1-d).
 func (c *Client) verify(cand candidate, sig []byte, doc *Document) error {
-	s, err := Verify(cand.raw, sig, c.signers, cand.at)
+	s, err := verify(cand.raw, sig, c.signers, cand.at, cand.behind)
 	if err != nil {
 		if e := explain(err); e.Kind != KindExpired || !cand.accepted {
 			return e
 		}
 	}
-	doc.Signed, doc.Signer, doc.SignerSKI, doc.SignedAt = true, s.Signer, s.SKI, s.SignedAt
+	doc.Signed, doc.Signature, doc.SignedAt = true, sig, s.SignedAt
+	doc.Signer, doc.SignerName, doc.SignerSKI = s.Signer, s.Name, s.SKI
 	return nil
 }
 

@@ -54,6 +54,7 @@ type meta struct {
 	ETag         string    `json:"etag,omitempty"`
 	LastModified string    `json:"last_modified,omitempty"`
 	Generation   int       `json:"generation"` // counts the contents that this URL had
+	Provisional  bool      `json:"provisional,omitempty"`
 }
 
 type envelope struct {
@@ -146,29 +147,31 @@ func readFile(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// remember stores what was just accepted, if that changes anything worth a write.
-func (c *Client) remember(doc *Document, sig []byte, old *entry) {
+// Keep stores a document that is put to use, if that changes anything worth a write: Load gives it then. A file that cannot
+// be kept will be missing after a restart.
+func (c *Client) Keep(doc Document) error {
 	if c.cache.dir == "" {
-		return
+		return nil
 	}
-	e := &entry{raw: doc.Raw, sig: sig, meta: meta{
+	e := &entry{raw: doc.Raw, sig: doc.Signature, meta: meta{
 		URL: doc.URL.String(), SHA256: doc.SHA256, Signed: doc.Signed,
 		Signer: doc.Signer, SignerSKI: doc.SignerSKI, SignedAt: doc.SignedAt,
 		AcceptedAt: doc.FetchedAt, FetchedAt: doc.FetchedAt, NextRefresh: doc.NextRefresh,
-		ETag: doc.ETag, LastModified: doc.LastModified,
+		ETag: doc.ETag, LastModified: doc.LastModified, Provisional: doc.Provisional,
 	}}
-	if len(sig) > 0 {
-		e.SigSHA256 = digest(sig)
+	if len(e.sig) > 0 {
+		e.SigSHA256 = digest(e.sig)
 	}
-	if old != nil {
+	if old, err := c.cache.read(doc.URL); err == nil {
 		e.succeed(old)
 		if !e.worthWriting(old) {
-			return
+			return nil
 		}
 	}
 	if err := c.cache.write(doc.URL, e); err != nil {
-		doc.CacheError = clean("the file can't be kept for the next start: " + err.Error())
+		return fmt.Errorf("the file of %s can't be kept for the next start: %w", doc.URL, err)
 	}
+	return nil
 }
 
 // succeed carries over what stays true of the same content: when it was accepted is what Load judges it by.
@@ -176,15 +179,15 @@ func (e *entry) succeed(old *entry) {
 	e.Generation = old.Generation
 	if e.SHA256 != old.SHA256 {
 		e.Generation++
-	} else if e.Signed == old.Signed && e.SigSHA256 == old.SigSHA256 {
-		e.AcceptedAt = old.AcceptedAt
+	} else if e.Signed == old.Signed && e.SigSHA256 == old.SigSHA256 && !old.Provisional {
+		e.AcceptedAt, e.Provisional = old.AcceptedAt, false
 	}
 }
 
 // worthWriting reports whether e says more than that an unchanged file was confirmed again.
 func (e *entry) worthWriting(old *entry) bool {
 	since := e.FetchedAt.Sub(old.FetchedAt)
-	return e.SHA256 != old.SHA256 || e.SigSHA256 != old.SigSHA256 || e.Signed != old.Signed ||
+	return e.SHA256 != old.SHA256 || e.Provisional != old.Provisional || e.SigSHA256 != old.SigSHA256 || e.Signed != old.Signed ||
 		e.ETag != old.ETag || e.LastModified != old.LastModified || since >= confirmed || since < 0
 }
 

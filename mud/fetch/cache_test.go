@@ -31,17 +31,24 @@ func store(t *testing.T) *stored {
 	s.publish(t, s.signer)
 	s.cfg = s.config(s.maker)
 	s.cfg.CacheDir = filepath.Join(t.TempDir(), "mud")
-	s.cfg.Now = func() time.Time { return s.now }
+	s.cfg.Clock = clockAt(func() time.Time { return s.now })
 	s.client = newClient(t, s.cfg)
 	s.url = mudURL(t, s.at("/lamp"))
 	var err error
-	s.doc, err = s.client.Fetch(t.Context(), s.url)
+	s.doc, err = fetchAndKeep(t, s.client, s.url)
 	must(t, err)
-	if s.doc.CacheError != "" {
-		t.Fatal(s.doc.CacheError)
-	}
 	s.requests()
 	return s
+}
+
+// fetchAndKeep fetches a file and puts it to use.
+func fetchAndKeep(t testing.TB, c *Client, u mud.URL) (Document, error) {
+	t.Helper()
+	doc, err := c.Fetch(t.Context(), u)
+	if err == nil {
+		err = c.Keep(doc)
+	}
+	return doc, err
 }
 
 // restart is a new process over the same directory.
@@ -86,7 +93,7 @@ func TestCacheLoad(t *testing.T) {
 		}
 	}
 	for name, now := range map[string]time.Time{"now": time.Now(), "1970": time.Unix(0, 0), "in 30 years": time.Now().AddDate(30, 0, 0)} {
-		c := s.restart(t, func(c *Config) { c.Now = func() time.Time { return now } })
+		c := s.restart(t, func(c *Config) { c.Clock = clockAt(func() time.Time { return now }) })
 		doc, err := c.Load(s.url)
 		if err != nil {
 			t.Fatalf("clock %s: %v", name, err)
@@ -125,7 +132,7 @@ func TestCacheConditional(t *testing.T) {
 	s := store(t)
 	before := s.files(t)
 	s.now = s.now.Add(2 * time.Hour)
-	doc, err := s.client.Fetch(t.Context(), s.url)
+	doc, err := fetchAndKeep(t, s.client, s.url)
 	must(t, err)
 	seen := s.requests()
 	if len(seen) != 1 || seen[0].Header.Get("If-None-Match") != s.doc.ETag {
@@ -141,7 +148,7 @@ func TestCacheConditional(t *testing.T) {
 		}
 	}
 	s.now = s.now.Add(25 * time.Hour)
-	_, err = s.client.Fetch(t.Context(), s.url)
+	_, err = fetchAndKeep(t, s.client, s.url)
 	must(t, err)
 	for name, info := range s.files(t) {
 		written := before[name] == nil || !os.SameFile(info, before[name])
@@ -162,7 +169,7 @@ func TestCacheExpiredSince(t *testing.T) {
 	s := store(t)
 	s.now = s.signer.cert.NotAfter.Add(time.Hour)
 	c := s.restart(t, nil)
-	doc, err := c.Fetch(t.Context(), s.url)
+	doc, err := fetchAndKeep(t, c, s.url)
 	must(t, err)
 	if !doc.Signed || !doc.FromCache {
 		t.Errorf("got %+v", doc)
@@ -175,7 +182,7 @@ func TestCacheExpiredSince(t *testing.T) {
 	raw := append(mudFile(s.at("/lamp"), s.at("/lamp.p7s")), '\n')
 	s.put("/lamp", mediaFile, raw)
 	s.put("/lamp.p7s", mediaSignature, sign(t, raw, s.signer))
-	_, err = c.Fetch(t.Context(), s.url)
+	_, err = fetchAndKeep(t, c, s.url)
 	wantError(t, err, KindExpired, "expired since")
 	doc, err = c.Load(s.url)
 	must(t, err)
@@ -188,7 +195,7 @@ func TestCacheExpiredSince(t *testing.T) {
 func TestCacheReplace(t *testing.T) {
 	s := store(t)
 	s.handle("/lamp", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
-	_, err := s.client.Fetch(t.Context(), s.url)
+	_, err := fetchAndKeep(t, s.client, s.url)
 	wantError(t, err, KindHTTP, "500")
 	_, err = s.client.Load(s.url)
 	must(t, err)
@@ -197,7 +204,7 @@ func TestCacheReplace(t *testing.T) {
 	raw := append(mudFile(s.at("/lamp"), s.at("/lamp.p7s")), '\n')
 	s.put("/lamp", mediaFile, raw)
 	s.put("/lamp.p7s", mediaSignature, sign(t, raw, s.signer))
-	doc, err := s.client.Fetch(t.Context(), s.url)
+	doc, err := fetchAndKeep(t, s.client, s.url)
 	must(t, err)
 	again, err := s.restart(t, nil).Load(s.url)
 	must(t, err)
@@ -220,13 +227,13 @@ func TestCacheAfterConfigChange(t *testing.T) {
 	c := s.restart(t, func(c *Config) { c.SignerCAFiles = []string{makeCA(t, "Other").certFile} })
 	_, err := c.Load(s.url)
 	wantError(t, err, KindSignature, "is not known")
-	_, err = c.Fetch(t.Context(), s.url)
+	_, err = fetchAndKeep(t, c, s.url)
 	wantError(t, err, KindSignature, "is not known")
 
 	s.put("/unsigned", mediaFile, mudFile(s.at("/unsigned"), ""))
 	u := mudURL(t, s.at("/unsigned"))
 	lax := s.restart(t, func(c *Config) { c.Policy = Warn })
-	_, err = lax.Fetch(t.Context(), u)
+	_, err = fetchAndKeep(t, lax, u)
 	must(t, err)
 	doc, err := lax.Load(u)
 	must(t, err)
@@ -243,11 +250,11 @@ func TestCacheSignedLater(t *testing.T) {
 	s := store(t)
 	must(t, s.client.Forget(s.url))
 	lax := s.restart(t, func(c *Config) { c.Policy = Ignore })
-	_, err := lax.Fetch(t.Context(), s.url)
+	_, err := fetchAndKeep(t, lax, s.url)
 	must(t, err)
 	_, err = s.client.Load(s.url)
-	wantError(t, err, KindSignature, "no good signature")
-	doc, err := s.client.Fetch(t.Context(), s.url)
+	wantError(t, err, KindSignature, "not here")
+	doc, err := fetchAndKeep(t, s.client, s.url)
 	must(t, err)
 	if !doc.Signed || !doc.FromCache {
 		t.Errorf("got %+v", doc)
@@ -274,14 +281,14 @@ func TestCacheDamage(t *testing.T) {
 				if e := wantError(t, err, KindCache, filepath.Base(file)); e.Held() || errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("got %v", e)
 				}
-				doc, err := s.client.Fetch(t.Context(), s.url)
-				must(t, err)
+				_, err = fetchAndKeep(t, s.client, s.url)
 				if name == "directory" { // what somebody made there is not ours to remove
-					if doc.CacheError == "" {
+					if err == nil {
 						t.Error("no word of the failing write")
 					}
 					return
 				}
+				must(t, err)
 				_, err = s.client.Load(s.url)
 				must(t, err)
 			})
@@ -347,10 +354,9 @@ func TestCacheUnwritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
 	c := s.restart(t, func(c *Config) { c.CacheDir = file })
-	doc, err := c.Fetch(t.Context(), s.url)
-	must(t, err)
-	if !strings.Contains(doc.CacheError, file) || !doc.Signed {
-		t.Errorf("got %+v", doc)
+	doc, err := fetchAndKeep(t, c, s.url)
+	if err == nil || !strings.Contains(err.Error(), file) || !doc.Signed {
+		t.Errorf("got %v, %+v", err, doc)
 	}
 	if _, err = c.Load(s.url); err == nil {
 		t.Error("loaded from a file that is no directory")
@@ -364,10 +370,9 @@ func TestCacheFull(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Join(s.cfg.CacheDir, digest([]byte{byte(i), byte(i >> 8)})), 0o700))
 	}
 	must(t, s.client.Forget(s.url))
-	doc, err := s.client.Fetch(t.Context(), s.url)
-	must(t, err)
-	if !strings.Contains(doc.CacheError, "already holds") {
-		t.Errorf("got %q", doc.CacheError)
+	_, err := fetchAndKeep(t, s.client, s.url)
+	if err == nil || !strings.Contains(err.Error(), "already holds") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -49,7 +49,7 @@ type Config struct {
 	Resolvers     []netip.AddrPort // tried when the system's resolver can't resolve a host
 	UserAgent     string           // "mudguard/<version>"
 	Language      string           // Accept-Language; "": en
-	Now           func() time.Time // nil: time.Now
+	Clock         *Clock           // nil: this host's, which is right
 
 	// Approved says whether an administrator approved exactly this file, by its SHA-256, although it would
 	// be held (R8520-13.2-b). nil: nothing is approved. Called from the goroutines that fetch.
@@ -67,31 +67,36 @@ type Client struct {
 	http    *http.Client
 	signers *x509.CertPool // nil: no signer is trusted
 	cache   cache
-	now     func() time.Time
+	clock   *Clock
 }
 
-// Document is a MUD file that was accepted. Next to an *Error whose Held is true, URL, Raw and SHA256 are
-// those of the file that was held, and Profile is empty.
+// Document is a MUD file that was accepted. Next to an *Error whose Held is true, URL, Raw and SHA256 are those of the file
+// that was held, Profile is empty, and with KindMismatch Named and the signer are told too.
 type Document struct {
 	URL      mud.URL
+	Named    mud.URL // mud-url in the file
 	Raw      []byte
 	SHA256   string // of Raw, lower-case hex
 	Profile  mud.Profile
 	Problems []mud.Problem
 
-	Signed    bool      // the signature was checked and is good
-	Signer    string    // subject of the signer's certificate, cleaned
-	SignerSKI string    // key identifier of the CA that issued it: what to pin, with Signer (RAU-5-e)
-	SignedAt  time.Time // claimed by the signer; zero where it states no time
-	Warning   string    // why it would have been held under Require
-	Approved  bool      // used only because an administrator approved this very file
+	Signed     bool      // the signature was checked and is good
+	Signature  []byte    // that signature
+	Signer     string    // subject of the signer's certificate, cleaned
+	SignerName []byte    // the same as DER, to compare with a device's id-pe-mudsigner (R8520-13.2-d)
+	SignerSKI  string    // key identifier of the CA that issued it: what to pin, with Signer (RAU-5-e)
+	SignedAt   time.Time // claimed by the signer; zero where it states no time
+	Warning    string    // why it would have been held under Require
+	Approved   bool      // used only because an administrator approved this very file
+
+	// Provisional says that the file was judged by a clock that nobody had set: judge it again with Recheck once it is.
+	Provisional bool
 
 	FetchedAt    time.Time // when the server last confirmed it
 	NextRefresh  time.Time // not to be asked for again before (section 3.5)
 	FromCache    bool      // the bytes come from the disk cache
 	ETag         string
 	LastModified string
-	CacheError   string // why it could not be stored: it will be missing after a restart
 }
 
 // New returns a Client. Unreadable or empty CA files and unknown policies are errors that say what to do.
@@ -106,7 +111,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, now: cfg.Now, cache: cache{dir: cfg.CacheDir, maxFile: cfg.MaxSize}}
+	c := &Client{cfg: cfg, clock: cfg.Clock, cache: cache{dir: cfg.CacheDir, maxFile: cfg.MaxSize}}
 	if len(cfg.SignerCAFiles) > 0 {
 		if c.signers, err = LoadRoots(cfg.SignerCAFiles); err != nil {
 			return nil, err
@@ -135,15 +140,15 @@ func withDefaults(cfg Config) Config {
 	if cfg.Parse == nil {
 		cfg.Parse = mud.Parse
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	if cfg.Clock == nil {
+		cfg.Clock = NewClock(time.Time{}, nil, nil)
 	}
 	return cfg
 }
 
 // Fetch asks the server for u, conditionally where the cache has it, and returns the file if it may be used.
-// Errors are *Error. A file that was accepted before stays in the cache whatever happens here, so that the
-// caller can go on using it (section 1.6).
+// Errors are *Error. The cache stays as it is whatever happens here, so that the caller can go on using what it has
+// (section 1.6): only Keep changes it.
 func (c *Client) Fetch(ctx context.Context, u mud.URL) (Document, error) {
 	if u.IsZero() {
 		return Document{}, fail(KindURL, "there is no MUD URL to fetch")
@@ -153,20 +158,43 @@ func (c *Client) Fetch(ctx context.Context, u mud.URL) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	cand := candidate{url: u, raw: r.body, at: c.now()}
+	cand := c.candidate(u, r.body)
 	if r.notModified {
 		cand.raw = old.raw
 	}
 	if old != nil && digest(cand.raw) == old.SHA256 {
 		cand.sig, cand.accepted = old.sig, old.Signed
 	}
-	doc, sig, err := c.admit(ctx, cand)
+	doc, err := c.admit(ctx, cand)
 	if err != nil {
 		return doc, err
 	}
 	c.stamp(&doc, r, old)
-	c.remember(&doc, sig, old)
 	return doc, nil
+}
+
+// Import judges a file that came by other means, with its detached signature or none (section 1.6, R8520-1.6-g). It is the
+// file of its own mud-url.
+func (c *Client) Import(raw, sig []byte) (Document, error) {
+	u, _, err := readHead(raw)
+	if err != nil {
+		return Document{Raw: raw, SHA256: digest(raw)}, err
+	}
+	cand := c.candidate(u, raw)
+	cand.sig, cand.offline = sig, true
+	doc, err := c.admit(context.Background(), cand)
+	if err != nil {
+		return doc, err
+	}
+	old, _ := c.cache.read(u)
+	c.stamp(&doc, reply{}, old)
+	return doc, nil
+}
+
+// candidate is a file to be judged as of now.
+func (c *Client) candidate(u mud.URL, raw []byte) candidate {
+	now, state := c.clock.read()
+	return candidate{url: u, raw: raw, at: now, behind: state == ClockFloored, provisional: state != ClockSynced}
 }
 
 // Load returns what the cache holds for u, without the network and without the clock: what was accepted once
@@ -178,11 +206,29 @@ func (c *Client) Load(u mud.URL) (Document, error) {
 	if err != nil {
 		return Document{}, &Error{Kind: KindCache, Reason: clean(err.Error()), cause: err}
 	}
-	doc, _, err := c.admit(context.Background(), candidate{
-		url: u, raw: e.raw, sig: e.sig, accepted: e.Signed, at: e.AcceptedAt, offline: true,
+	doc, err := c.admit(context.Background(), candidate{
+		url: u, raw: e.raw, sig: e.sig, accepted: e.Signed, at: e.AcceptedAt, behind: e.Provisional, provisional: e.Provisional,
+		offline: true,
 	})
 	doc.FetchedAt, doc.NextRefresh, doc.FromCache = e.FetchedAt, e.NextRefresh, true
 	doc.ETag, doc.LastModified = e.ETag, e.LastModified
+	if err == nil && !doc.Provisional {
+		c.clock.Raise(doc.SignedAt)
+	}
+	return doc, err
+}
+
+// Recheck judges what the cache holds for u as of now, without the network: for a file that was accepted while nobody knew
+// the time (hardening 3.3).
+func (c *Client) Recheck(u mud.URL) (Document, error) {
+	e, err := c.cache.read(u)
+	if err != nil {
+		return Document{}, &Error{Kind: KindCache, Reason: clean(err.Error()), cause: err}
+	}
+	cand := c.candidate(u, e.raw)
+	cand.sig, cand.offline = e.sig, true
+	doc, err := c.admit(context.Background(), cand)
+	c.stamp(&doc, reply{notModified: true}, e) // the times that the entry has are those of the wrong clock
 	return doc, err
 }
 
@@ -191,7 +237,7 @@ func (c *Client) Forget(u mud.URL) error { return c.cache.remove(u) }
 
 // stamp notes when the file was confirmed and when to ask again.
 func (c *Client) stamp(doc *Document, r reply, old *entry) {
-	doc.FetchedAt = c.now()
+	doc.FetchedAt = c.clock.Now()
 	doc.FromCache = r.notModified
 	doc.ETag, doc.LastModified = r.etag, r.lastModified
 	if r.notModified { // RFC 9110 15.4.5: what a 304 leaves out is as it was

@@ -267,8 +267,8 @@ func TestFetchTLS(t *testing.T) {
 	}{
 		{name: "wrong name", hosts: []string{"other.example"}, text: `not for "lamp.example"`},
 		{name: "unknown authority", change: func(c *Config) { c.CAFiles = nil }, text: "not trusted here"},
-		{name: "expired", change: func(c *Config) { c.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) } }, text: "clock", soon: true},
-		{name: "clock at 1970", change: func(c *Config) { c.Now = func() time.Time { return time.Unix(60, 0) } }, text: "clock", soon: true},
+		{name: "expired", change: func(c *Config) { c.Clock = clockAt(func() time.Time { return time.Now().AddDate(1, 0, 0) }) }, text: "clock", soon: true},
+		{name: "clock at 1970", change: func(c *Config) { c.Clock = clockAt(func() time.Time { return time.Unix(60, 0) }) }, text: "clock", soon: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, c.hosts...)

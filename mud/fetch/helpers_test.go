@@ -99,6 +99,9 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// clockAt is a Clock that is believed.
+func clockAt(now func() time.Time) *Clock { return NewClock(time.Time{}, now, nil) }
+
 func makeCA(t testing.TB, name string) *identity {
 	return makeCert(t, spec{name: name, ca: true, usage: x509.KeyUsageCertSign, to: time.Now().AddDate(5, 0, 0)})
 }

@@ -24,6 +24,7 @@ const maxCertificates = 16
 // Signature is a signature that was found good, or good but for a certificate that expired since.
 type Signature struct {
 	Signer   string    // subject of the signer's certificate, cleaned
+	Name     []byte    // the same as DER
 	SKI      string    // key identifier of the CA that issued it (RAU-5-e), lower-case hex
 	Chain    []string  // subjects from the signer to the trust anchor, cleaned
 	SignedAt time.Time // claimed by the signer; zero where the signature states no time
@@ -36,7 +37,13 @@ type Signature struct {
 // and at; in that case the Signature is returned too.
 //
 // The extended key usage does not matter: RFC 8520 says nothing of it (T-27).
-func Verify(raw, sig []byte, roots *x509.CertPool, at time.Time) (s Signature, err error) {
+func Verify(raw, sig []byte, roots *x509.CertPool, at time.Time) (Signature, error) {
+	return verify(raw, sig, roots, at, false)
+}
+
+// verify is Verify; behind says that at is surely before now, so that what begins or was signed later is no reason to refuse
+// (hardening 3.3).
+func verify(raw, sig []byte, roots *x509.CertPool, at time.Time, behind bool) (s Signature, err error) {
 	defer func() { // the parser behind is fed with whatever a server sends
 		if p := recover(); p != nil {
 			s, err = Signature{}, bad("it can't be read: %v", p)
@@ -48,6 +55,9 @@ func Verify(raw, sig []byte, roots *x509.CertPool, at time.Time) (s Signature, e
 	m, err := parseCMS(sig)
 	if err != nil {
 		return Signature{}, err
+	}
+	if behind {
+		at = m.earliest(at)
 	}
 	signer, signedAt, err := m.check(raw, at)
 	if err != nil {
@@ -93,6 +103,19 @@ func parseCMS(sig []byte) (message, error) {
 		return message{}, bad("the signer's certificate is not in it")
 	}
 	return message{p7: p7, contentType: contentType}, nil
+}
+
+// earliest is the earliest moment from at on at which m can have been here: it was signed by then, and if it does not say
+// when, its certificates were valid.
+func (m message) earliest(at time.Time) time.Time {
+	signedAt, err := m.attributes()
+	switch {
+	case err != nil || signedAt.IsZero():
+		return latestStart(at, m.p7.Certificates)
+	case signedAt.After(at):
+		return signedAt
+	}
+	return at
 }
 
 // oidMUD is id-ct-mudtype (RFC 8520 section 11).
@@ -335,7 +358,7 @@ func explainChain(signer *x509.Certificate, err error) *Error {
 }
 
 func describe(chain []*x509.Certificate, signedAt time.Time) Signature {
-	s := Signature{Signer: clean(chain[0].Subject.String()), SignedAt: signedAt}
+	s := Signature{Signer: clean(chain[0].Subject.String()), Name: chain[0].RawSubject, SignedAt: signedAt}
 	for _, c := range chain {
 		s.Chain = append(s.Chain, clean(c.Subject.String()))
 	}
