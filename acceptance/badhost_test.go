@@ -21,7 +21,7 @@ func TestMissingInterface(t *testing.T) {
 	lamp := l.device("lamp")
 	l.dnsmasq()
 	await(t, "br-lan is heard", patience, func() string {
-		if out := l.order("status", "--json"); !strings.Contains(out, "listening") || strings.Contains(out, "LAN interface br-lan") {
+		if out := l.order("status", "--json"); !strings.Contains(strings.ReplaceAll(out, " ", ""), `"state":"listening"`) || strings.Contains(out, "LAN interface br-lan") {
 			return out
 		}
 		return ""

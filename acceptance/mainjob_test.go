@@ -107,7 +107,8 @@ func (l *lab) openName(d *device) string {
 	return addrs[0].String()
 }
 
-// update lets the daemon find, at a start, that the profile is due and that a new version of it is there: one port more.
+// update lets the daemon find, at a start, that the profile is due and that a new version of it is there: one port more, for
+// which the administrator is asked (R8520-16-g).
 func (l *lab) update(lamp, nb *device, url, open string) {
 	l.Helper()
 	p := lampProfile("lamp")
@@ -118,6 +119,10 @@ func (l *lab) update(lamp, nb *device, url, open string) {
 	l.daemon.kill()
 	l.makeDue()
 	l.start()
+	l.becomes(lamp, "enforced", "would newly allow: tcp/8884 over IPv4 with cloud.example")
+	l.try("while a wider profile waits", append(l.matrix(lamp, nb, open, true),
+		probe{"lamp -> the port that the new version would open", func() error { return lamp.tcp(open + ":8884") }, false}))
+	l.order("approve", lamp.mac)
 	await(l.T, "the new version of the profile", patience, func() string {
 		if v := l.view(lamp); v.State != "enforced" || v.Policy == old {
 			return v.State + " " + v.Reason + l.log.tail()

@@ -15,25 +15,26 @@ import (
 // Config is the whole configuration, checked. The yaml tags are the keys of the file; a test holds them, the parser's
 // table and the reference file together. Empty lists and maps are nil.
 type Config struct {
-	LAN        LAN        `yaml:"lan"`
-	StateDir   string     `yaml:"state_dir"`
-	Socket     string     `yaml:"socket"`
-	Unmanaged  Fallback   `yaml:"unmanaged"`
-	Failed     Fallback   `yaml:"failed"`
-	Onboarding Onboarding `yaml:"onboarding"`
-	Mode       Mode       `yaml:"mode"`
-	OnExit     OnExit     `yaml:"on_exit"`
-	Mark       uint32     `yaml:"mark"` // exactly one bit: a reply of an established flow, told to the bridge table
-	Limits     Limits     `yaml:"limits"`
-	Fetch      Fetch      `yaml:"fetch"`
-	Signatures Signatures `yaml:"signatures"`
-	Dialect    Dialect    `yaml:"dialect"`
-	Literal    bool       `yaml:"literal"`
-	Classes    Classes    `yaml:"classes"`
-	DNS        DNS        `yaml:"dns"`
-	Denials    Denials    `yaml:"denials"`
-	HTTP       HTTP       `yaml:"http"`
-	Log        Log        `yaml:"log"`
+	LAN             LAN           `yaml:"lan"`
+	StateDir        string        `yaml:"state_dir"`
+	Socket          string        `yaml:"socket"`
+	Unmanaged       Fallback      `yaml:"unmanaged"`
+	Failed          Fallback      `yaml:"failed"`
+	Onboarding      Onboarding    `yaml:"onboarding"`
+	AcceptAddresses []AddressKind `yaml:"accept_addresses"` // kinds of addresses that a profile may name without a look at it
+	Mode            Mode          `yaml:"mode"`
+	OnExit          OnExit        `yaml:"on_exit"`
+	Mark            uint32        `yaml:"mark"` // exactly one bit: a reply of an established flow, told to the bridge table
+	Limits          Limits        `yaml:"limits"`
+	Fetch           Fetch         `yaml:"fetch"`
+	Signatures      Signatures    `yaml:"signatures"`
+	Dialect         Dialect       `yaml:"dialect"`
+	Literal         bool          `yaml:"literal"`
+	Classes         Classes       `yaml:"classes"`
+	DNS             DNS           `yaml:"dns"`
+	Denials         Denials       `yaml:"denials"`
+	HTTP            HTTP          `yaml:"http"`
+	Log             Log           `yaml:"log"`
 }
 
 // LAN says where the devices are.
@@ -67,6 +68,7 @@ type Classes struct {
 	Controllers   map[string][]Host `yaml:"controllers"`    // by class URI; a key with no hosts means: nobody
 	MyControllers map[string][]Host `yaml:"my_controllers"` // by MUD URL, as written
 	LocalNetworks []netip.Prefix    `yaml:"local_networks"` // masked; empty: what leaves by a LAN interface
+	WeakMembers   WeakMembers       `yaml:"weak_members"`
 }
 
 // DNS says whose answers may open names, and how.
@@ -122,6 +124,26 @@ type Onboarding string
 const (
 	OnboardAuto    Onboarding = "auto"
 	OnboardApprove Onboarding = "approve"
+)
+
+// AddressKind is a kind of address in a profile.
+type AddressKind string
+
+// Kinds of addresses that can be accepted unseen. Private ones can't: they mean something else in every network.
+const (
+	Global    AddressKind = "global"
+	Multicast AddressKind = "multicast"
+)
+
+// WeakMembers says whether devices whose URL came by a way that any host can forge (DHCP, LLDP, a sticker) may be in classes
+// of devices such as same-manufacturer.
+type WeakMembers string
+
+// Weak members.
+const (
+	WeakApprove WeakMembers = "approve" // once the administrator approved the device
+	WeakAllow   WeakMembers = "allow"
+	WeakDeny    WeakMembers = "deny"
 )
 
 // Mode says whether what a profile forbids is dropped, or only listed.
@@ -184,20 +206,22 @@ const (
 // Default returns what holds for every key that a file leaves out. It is not complete: LAN.Interfaces is required.
 func Default() Config {
 	return Config{
-		StateDir:   "/var/lib/mudguard",
-		Socket:     "/run/mudguard/mudguard.sock",
-		Unmanaged:  Allow,
-		Failed:     Block,
-		Onboarding: OnboardAuto,
-		Mode:       Enforce,
-		OnExit:     Keep,
-		Mark:       0x10000000,
-		Limits:     Limits{NewFlows: Rate{100, time.Second}, Burst: 200},
-		Fetch:      Fetch{Timeout: 10 * time.Second, MaxSize: 1 << 20},
-		Signatures: Signatures{Policy: Require},
-		Dialect:    Strict,
-		DNS:        DNS{MinTTL: time.Minute, Queue: 8520},
-		Denials:    Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
-		Log:        Log{Level: Info, Format: Text},
+		StateDir:        "/var/lib/mudguard",
+		Socket:          "/run/mudguard/mudguard.sock",
+		Unmanaged:       Allow,
+		Failed:          Block,
+		Onboarding:      OnboardAuto,
+		AcceptAddresses: []AddressKind{Global, Multicast},
+		Mode:            Enforce,
+		OnExit:          Keep,
+		Mark:            0x10000000,
+		Limits:          Limits{NewFlows: Rate{100, time.Second}, Burst: 200},
+		Fetch:           Fetch{Timeout: 10 * time.Second, MaxSize: 1 << 20},
+		Signatures:      Signatures{Policy: Require},
+		Dialect:         Strict,
+		Classes:         Classes{WeakMembers: WeakApprove},
+		DNS:             DNS{MinTTL: time.Minute, Queue: 8520},
+		Denials:         Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
+		Log:             Log{Level: Info, Format: Text},
 	}
 }

@@ -70,6 +70,7 @@ func (c *Config) keys() []key {
 		{"unmanaged", one(&c.Unmanaged, enum(Allow, Block))},
 		{"failed", one(&c.Failed, enum(Block, Allow))},
 		{"onboarding", one(&c.Onboarding, enum(OnboardAuto, OnboardApprove))},
+		{"accept_addresses", list(&c.AcceptAddresses, enum(Global, Multicast))},
 		{"mode", one(&c.Mode, enum(Enforce, Observe))},
 		{"on_exit", one(&c.OnExit, enum(Keep, Remove))},
 		{"mark", one(&c.Mark, markBit())},
@@ -88,6 +89,7 @@ func (c *Config) keys() []key {
 			key{"controllers", dict(&c.Classes.Controllers, classURI(), host())},
 			key{"my_controllers", dict(&c.Classes.MyControllers, mudURL(), host())},
 			key{"local_networks", list(&c.Classes.LocalNetworks, network())},
+			key{"weak_members", one(&c.Classes.WeakMembers, enum(WeakApprove, WeakAllow, WeakDeny))},
 		)},
 		{"dns", section(c.DNS.keys()...)},
 		{"denials", section(

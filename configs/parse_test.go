@@ -63,6 +63,8 @@ classes:
   my_controllers:
     https://lamp.example/mud/lamp.json: [hub.home.arpa]
   local_networks: [192.168.1.0/24, fd00::/64]
+  weak_members: deny
+accept_addresses: [multicast]
 dns:
   resolvers: [192.168.1.1, fe80::1]
   min_ttl: 5m
@@ -92,7 +94,9 @@ func TestParseEverything(t *testing.T) {
 			},
 			MyControllers: map[string][]Host{"https://lamp.example/mud/lamp.json": {{Name: "hub.home.arpa"}}},
 			LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::/64")},
+			WeakMembers:   WeakDeny,
 		},
+		AcceptAddresses: []AddressKind{Multicast},
 		DNS: DNS{
 			[]netip.Addr{addr("192.168.1.1"), addr("fe80::1")}, 5 * time.Minute, []string{"home.arpa", "lan", "internal"}, 0,
 		},
@@ -108,7 +112,7 @@ func TestParseEverything(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	const list = "a list such as [a, b], or [] for none; each: "
 	const burst = "m.yaml:2: limits.burst: found %s; allowed: a whole number from 1 to 1000000"
-	const top = "lan, state_dir, socket, unmanaged, failed, onboarding, mode, on_exit, mark, limits, fetch, signatures, " +
+	const top = "lan, state_dir, socket, unmanaged, failed, onboarding, accept_addresses, mode, on_exit, mark, limits, fetch, signatures, " +
 		"dialect, literal, classes, dns, denials, http, log"
 	const name = `an interface name of 1 to 15 characters, without spaces and / : * " \`
 	const refs = "m.yaml:2: YAML anchors, aliases, tags and directives are not allowed here"

@@ -17,6 +17,7 @@ type Member struct {
 	Policy  *Compiled    // nil: none, the device is not restricted
 	Addrs   []netip.Addr // addresses that are known to be its own
 	URL     mud.URL      // of the profile in force, for the classes of other devices; zero: in none
+	Strong  bool         // which of two classes (T-39)
 	Trusted bool         // never restricted, also where devices without a URL are blocked
 }
 
@@ -454,7 +455,7 @@ func (b *builder) classMembers(c Class) []netip.Addr {
 		return out
 	}
 	for _, m := range b.members {
-		if !m.URL.IsZero() && inClass(c, m.URL) {
+		if !m.URL.IsZero() && m.Strong == c.Strong && inClass(c, m.URL) {
 			out = append(out, m.Addrs...)
 		}
 	}

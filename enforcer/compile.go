@@ -216,8 +216,9 @@ func (c *compiler) name(name string, v6 bool) remoteMatch {
 }
 
 func (c *compiler) members(kind mud.RemoteKind, value string, v6 bool) remoteMatch {
-	base := classSet(kind, value)
-	c.class[base] = Class{Set: base, Kind: kind, Value: value}
+	strong := c.p.Strong && kind != mud.RemoteController && kind != mud.RemoteMyController
+	base := classSet(kind, value, strong)
+	c.class[base] = Class{Set: base, Kind: kind, Value: value, Strong: strong}
 	set := base + suffix(v6)
 	c.sets[set] = &Set{Name: set, Key: addrType(v6), Comment: comment(kindName(kind) + " " + value)}
 	return remoteMatch{set: set}

@@ -8,25 +8,59 @@ import (
 	"mudguard/mud"
 )
 
-// Device is what we keep about one device, by its MAC. These fields are written to the state file, when one of
+// Device is what we keep about one device, by its MAC. The exported fields are written to the state file, when one of
 // them changes; text in it is hostile.
 type Device struct {
-	MAC        dhcp.MAC     `json:"mac"`
-	Hostname   string       `json:"hostname,omitempty"`
-	Vendor     string       `json:"vendor,omitempty"`
-	Interface  string       `json:"interface,omitempty"`
-	URL        mud.URL      `json:"url,omitzero"`          // the binding, ours to keep (T-05)
-	Source     string       `json:"source,omitempty"`      // who announced it: dhcpv4, admin
-	Pending    mud.URL      `json:"pending_url,omitzero"`  // announced later and not accepted (T1)
-	BadURL     string       `json:"url_problem,omitempty"` // an announcement that is no MUD URL, and why
-	Trusted    bool         `json:"pinned,omitempty"`      // a profile behind URL was once enforced: the binding is pinned
-	Approved   string       `json:"approved,omitempty"`    // SHA-256 of the file that the administrator approved
-	Held       bool         `json:"held,omitempty"`        // by the administrator
-	Quarantine bool         `json:"quarantined,omitempty"` // by the administrator
-	Mode       string       `json:"mode,omitempty"`        // observe or enforce, where it differs from the default
-	Addrs      []netip.Addr `json:"addresses,omitempty"`   // its own, as far as we know
-	FirstSeen  time.Time    `json:"first_seen"`
-	LastSeen   time.Time    `json:"-"`
+	MAC        dhcp.MAC `json:"mac"`
+	Hostname   string   `json:"hostname,omitempty"`
+	Vendor     string   `json:"vendor,omitempty"`
+	ClientID   string   `json:"client_id,omitempty"` // DHCP client identifier or DUID, hex; a hint only (T-38)
+	Interface  string   `json:"interface,omitempty"`
+	URL        mud.URL  `json:"url,omitzero"`          // the binding, ours to keep (T-05)
+	Source     string   `json:"source,omitempty"`      // who announced it
+	BadURL     string   `json:"url_problem,omitempty"` // an announcement that is no MUD URL, and why
+	Quarantine bool     `json:"quarantined,omitempty"` // by the administrator
+	Held       bool     `json:"held,omitempty"`        // by the administrator
+	Mode       string   `json:"mode,omitempty"`        // observe or enforce, where it differs from the default
+
+	// Announced is what each announcer said last: only what changes there is news.
+	Announced map[string]mud.URL `json:"announced,omitempty"`
+	// Pending is a URL that was announced, or that the profile moved to, and is not accepted yet (T1, T2).
+	Pending       mud.URL `json:"pending_url,omitzero"`
+	PendingSource string  `json:"pending_source,omitempty"`
+
+	// What is pinned once a profile was enforced: that it was, who signed it, and which URLs the device had before.
+	Trusted   bool      `json:"pinned,omitempty"`
+	Signer    string    `json:"signer,omitempty"`
+	SignerSKI string    `json:"signer_ski,omitempty"`
+	Former    []mud.URL `json:"former_urls,omitempty"`
+	Mudsigner []byte    `json:"mudsigner,omitempty"` // id-pe-mudsigner of its certificate: the DER Name that must sign
+
+	Approved  string    `json:"approved,omitempty"` // SHA-256 of the file that the administrator approved
+	Approval  *Approval `json:"approval,omitempty"` // when, by whom and what for
+	Confirmed bool      `json:"confirmed,omitempty"`
+
+	Addrs  []netip.Addr           `json:"addresses,omitempty"` // its own, as far as we know
+	Leases map[netip.Addr]seconds `json:"leases,omitempty"`    // of these, those that a DHCP server gave, and for how long
+	Away   string                 `json:"away,omitempty"`      // how its last lease ended, until it has one again
+
+	FirstSeen time.Time `json:"first_seen"`
+	LastSeen  time.Time `json:"-"`
+
+	ends map[netip.Addr]time.Time // of leases
+	used map[netip.Addr]time.Time // when an address was last heard of
+	gone map[string]time.Time     // when an announcement ages out
+	why  string                   // why Pending is not accepted
+}
+
+// seconds is the length of a lease; 0 is one that never ends.
+type seconds int64
+
+// Approval records who let something in (RFC 8520 section 13.2).
+type Approval struct {
+	Time   time.Time `json:"time"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"` // why it had waited
 }
 
 // kept says that there is something about the device that must survive a restart. Others come back as they speak: flash is
@@ -50,50 +84,11 @@ const (
 	StatusTrusted     Status = "trusted"
 )
 
-// Verified is a profile as the fetcher hands it over: parsed, and its signature judged.
-type Verified struct {
-	URL         mud.URL
-	SHA256      string
-	Profile     mud.Profile
-	Problems    []mud.Problem
-	Signer      string // "" where the file is not signed
-	Warning     string // why it would have been held under another signature policy
-	NextRefresh time.Time
-}
-
-// Fetcher gets and verifies profiles. It never blocks: the outcome of Submit comes to Engine.Fetched.
-type Fetcher interface {
-	// Submit asks for the profile behind u from the network, and says whether an outcome will come.
-	Submit(u mud.URL) bool
-	// Load gives what was accepted before, from the disk.
-	Load(u mud.URL) (Verified, error)
-	// Approve makes the file with this hash behind u acceptable although it would be held, as the administrator said, or
-	// takes that back.
-	Approve(u mud.URL, sha256 string, yes bool)
-}
-
-// HeldError is an outcome of a fetch where a file is there, and only the administrator may let it be used.
-type HeldError interface {
-	error
-	Held() (sha256 string, held bool)
-}
-
 // Judgement is what is decided for a device now, and why.
 type Judgement struct {
 	Status Status
 	Reason string
 	Policy *Policy // nil: not restricted
-}
-
-// profileState is what we know about the profile behind one URL.
-type profileState struct {
-	doc      *Verified
-	waiting  *Verified // a newer file, where each waits for approval
-	err      error     // of the last try, also where doc is there
-	held     string    // SHA-256 of the file that err holds
-	fetching bool
-	tries    int
-	next     time.Time // when to try again or refresh
 }
 
 // judge decides a device's policy. Every way that does not end in a verified and approved profile ends in less.
@@ -104,47 +99,108 @@ func (e *Engine) judge(d *Device) Judgement {
 	case d.Quarantine:
 		return Judgement{StatusQuarantined, "put into quarantine by the administrator", &Policy{Kind: PolicyQuarantine}}
 	case d.URL.IsZero() && d.BadURL != "":
-		return e.fallback(StatusFailed, "announced a MUD URL that cannot be used: "+d.BadURL)
+		return e.fallback(d, StatusFailed, "announced a MUD URL that cannot be used: "+d.BadURL)
+	case d.URL.IsZero() && e.overlaid(d):
+		return e.enforced(d, nil, "the administrator's overlay is enforced")
 	case d.URL.IsZero():
 		return e.unmanaged("announced no MUD URL")
 	case d.Held:
-		return e.fallback(StatusHeld, "held by the administrator")
+		return e.fallback(d, StatusHeld, "held by the administrator")
+	case d.conflicting():
+		return e.fallback(d, StatusHeld, "conflicting sources: "+d.Source+" says "+d.URL.String()+", "+d.PendingSource+" says "+d.Pending.String()+
+			"; to take the second: mudguard approve "+d.MAC.String())
+	case d.Away != "":
+		return Judgement{StatusEnforced, d.Away + ": until it has an address again it may only ask for one", &Policy{Kind: PolicyQuarantine}}
 	}
+	return e.judgeProfile(d)
+}
+
+// judgeProfile judges by what is behind the device's URL.
+func (e *Engine) judgeProfile(d *Device) Judgement {
 	p := e.profiles[d.URL]
 	switch {
 	case p == nil || p.doc == nil && p.err == nil:
-		return Judgement{StatusFetching, "its profile is being fetched", &Policy{Kind: PolicyRestricted}}
+		return e.restricted(d, StatusFetching, "its profile is being fetched")
 	case p.doc == nil && p.held != "":
-		return e.fallback(StatusHeld, p.err.Error())
+		return e.fallback(d, StatusHeld, p.err.Error())
 	case p.doc == nil:
-		return e.fallback(StatusFailed, p.err.Error())
-	case e.cfg.Onboarding == "approve" && d.Approved != p.doc.SHA256:
-		return e.fallback(StatusHeld, "its profile waits for approval: mudguard approve "+d.MAC.String())
-	case p.doc.Profile.FromDevice == nil && p.doc.Profile.ToDevice == nil:
-		return e.unmanaged("its profile states no policy (T-12)")
+		return e.fallback(d, StatusFailed, p.err.Error())
 	}
-	pol := &Policy{Kind: PolicyProfile, Profile: &p.doc.Profile}
-	j := Judgement{StatusEnforced, "its profile is enforced", pol}
-	if e.observes(d) {
-		j.Status, j.Reason, pol.Observe = StatusObserved, "observed: nothing is denied, what would be is listed", true
+	if why := d.distrusts(p.doc); why != "" {
+		return e.fallback(d, StatusHeld, why+"; to accept it: mudguard approve "+d.MAC.String())
+	}
+	if odd := review(&p.doc.Profile, e.cfg.AcceptAddresses); odd != "" && !e.fileApproved(d.URL, p.doc.SHA256) {
+		return e.fallback(d, StatusHeld, "its profile names what an administrator has to look at: "+odd+"; to accept it: mudguard approve "+d.MAC.String())
 	}
 	switch {
-	case p.waiting != nil:
-		j.Reason += "; a newer profile waits for approval: mudguard approve " + d.MAC.String()
-	case !d.Pending.IsZero():
-		j.Reason += "; it announced another URL, " + d.Pending.String() + ", which waits for approval"
-	case p.doc.Warning != "":
-		j.Reason += "; " + p.doc.Warning
-	case p.err != nil:
-		j.Reason += "; the last refresh failed: " + p.err.Error()
+	case e.cfg.Onboarding == "approve" && d.Approved != p.doc.SHA256:
+		return e.fallback(d, StatusHeld, "its profile waits for approval: mudguard approve "+d.MAC.String())
+	case p.doc.Profile.FromDevice == nil && p.doc.Profile.ToDevice == nil && !e.overlaid(d):
+		return e.unmanaged("its profile states no policy (T-12)")
 	}
-	return j
+	return e.enforced(d, &p.doc.Profile, "its profile is enforced"+e.remarks(d, p))
 }
 
-// fallback is the policy of failed and held devices: infrastructure only, unless the administrator said otherwise.
-func (e *Engine) fallback(s Status, reason string) Judgement {
+// remarks are what else is to say about a device whose profile is enforced.
+func (e *Engine) remarks(d *Device, p *profileState) string {
+	s := ""
+	add := func(format string) { s += "; " + format }
+	switch {
+	case p.waiting != nil:
+		add("a newer profile waits for approval, since " + p.why + ": mudguard approve " + d.MAC.String())
+	case !d.Pending.IsZero():
+		add("it announced another URL, " + d.Pending.String() + ", which waits for approval" + because(d.why))
+	case p.doc.Warning != "":
+		add(p.doc.Warning)
+	case p.err != nil:
+		add("the last refresh failed: " + p.err.Error())
+	}
+	if !p.doc.Profile.Supported {
+		add("its manufacturer does not support it any more")
+	}
+	if p.flag != "" {
+		add(p.flag)
+	}
+	if !e.inClasses(d) && grouped(&p.doc.Profile) {
+		add("it is in no class of devices " + pick(e.cfg.WeakMembers == "deny", "(classes.weak_members: deny)",
+			"until you confirm that it is what it says: mudguard approve "+d.MAC.String()))
+	}
+	return s
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ", since " + why
+}
+
+// enforced is the policy that a profile comes to, with what the administrator laid over it.
+func (e *Engine) enforced(d *Device, base *mud.Profile, reason string) Judgement {
+	profile, why := e.merged(d, base)
+	if why != "" {
+		return e.fallback(d, StatusHeld, why)
+	}
+	pol := &Policy{Kind: PolicyProfile, Profile: profile, Strong: d.strong()}
+	if e.observes(d) {
+		pol.Observe = true
+		return Judgement{StatusObserved, "observed: nothing is denied, what would be is listed", pol}
+	}
+	return Judgement{StatusEnforced, reason, pol}
+}
+
+// fallback is the policy of failed and held devices.
+func (e *Engine) fallback(d *Device, s Status, reason string) Judgement {
 	if e.cfg.FailedAllow {
 		return Judgement{Status: s, Reason: reason + " (failed: allow, so it is not restricted)"}
+	}
+	return e.restricted(d, s, reason)
+}
+
+// restricted is the policy of devices without a profile: infrastructure, and what the administrator laid over.
+func (e *Engine) restricted(d *Device, s Status, reason string) Judgement {
+	if profile, why := e.merged(d, nil); profile != nil && why == "" {
+		return Judgement{s, reason + "; the administrator's overlay applies", &Policy{Kind: PolicyProfile, Profile: profile, Strong: d.strong()}}
 	}
 	return Judgement{s, reason, &Policy{Kind: PolicyRestricted}}
 }

@@ -2,12 +2,13 @@ package enforcer
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"mudguard/dhcp"
@@ -19,14 +20,18 @@ type Config struct {
 	FailedAllow bool   // failed: allow
 	Onboarding  string // auto or approve
 	Observe     bool   // mode: observe, the default of devices
+	// WeakMembers says whether devices whose URL came by a way that others can forge may be in classes of devices: approve
+	// (or ""), once the administrator confirmed them; allow; deny (R8520-16-a).
+	WeakMembers string
+	// AcceptAddresses are the kinds of addresses that a signed profile may name without an administrator's look: global, multicast.
+	AcceptAddresses []string
 }
 
 // Limits of the engine (invariant 7).
 const (
-	maxDevices       = 4096
-	maxAddrsOfDevice = 16
-	maxDenials       = 1000
-	eventQueue       = 1024
+	maxDevices = 4096
+	maxDenials = 1000
+	eventQueue = 1024
 )
 
 // State is what survives a restart.
@@ -35,6 +40,10 @@ type State struct {
 	Devices []*Device `json:"devices"`
 	// Handed is what DHCP handed out as members of a class: kept, so that a restart takes nobody's DNS away.
 	Handed map[string][]netip.Addr `json:"handed_out,omitempty"`
+	// Overlays are MUD files that the administrator laid over others, by MUD URL or MAC.
+	Overlays map[string]json.RawMessage `json:"overlays,omitempty"`
+	// Approvals are of files that need not be any device's, by hash and URL.
+	Approvals map[string]Approval `json:"approvals,omitempty"`
 	// Lost says that there was none, or only an older one: it does not tell who is not under policy.
 	Lost bool `json:"-"`
 }
@@ -55,41 +64,49 @@ type Deps struct {
 // Engine is the loop that owns all state: events come in one at a time, and after each the kernel has what they ask for.
 type Engine struct {
 	Deps
-	cfg        Config
-	site       Site
-	trusted    map[dhcp.MAC]bool
-	devices    map[dhcp.MAC]*Device
-	profiles   map[mud.URL]*profileState
-	compiled   map[*mud.Profile]map[bool]*Compiled // by profile and observe
-	plain      map[PolicyKind]*Compiled
-	inForce    map[dhcp.MAC]*Compiled
-	have       Ruleset
-	degraded   string               // why the kernel does not have what it should
-	failures   int                  // changes that the kernel refused in a row
-	refused    map[string]refusal   // policies that the kernel did not take, by name
-	fresh      []owned              // addresses that became known since the last sync
-	told       map[string]time.Time // denials that were logged, not to repeat them
-	repairs    int
-	lost       bool // the state was
-	readOnce   bool // what the kernel has is known
-	stale      bool // something happened since the last sync, or not all of it worked
-	dirty      bool // state to save
-	unsaved    string
-	handed     map[string][]Host // classes as DHCP handed them out
-	configured map[string][]Host // classes as the administrator said
-	denials    ring
-	started    time.Time
-	events     chan func()
-	waiting    []chan<- error // for the next sync
+	cfg              Config
+	site             Site
+	trusted          map[dhcp.MAC]bool
+	devices          map[dhcp.MAC]*Device
+	profiles         map[mud.URL]*profileState
+	compiled         map[*mud.Profile]map[variant]*Compiled
+	overlays         map[string]*Overlay
+	approvals        map[string]Approval
+	plain            map[PolicyKind]*Compiled
+	inForce          map[dhcp.MAC]*Compiled
+	have             Ruleset
+	overlaidProfiles map[stack]*mud.Profile
+	degraded         string               // why the kernel does not have what it should
+	failures         int                  // changes that the kernel refused in a row
+	refused          map[string]refusal   // policies that the kernel did not take, by name
+	fresh            []owned              // addresses that became known since the last sync
+	told             map[string]time.Time // denials that were logged, not to repeat them
+	repairs          int
+	lost             bool // the state was
+	readOnce         bool // what the kernel has is known
+	stale            bool // something happened since the last sync, or not all of it worked
+	dirty            bool // state to save
+	unsaved          string
+	handed           map[string][]Host // classes as DHCP handed them out
+	configured       map[string][]Host // classes as the administrator said
+	denials          ring
+	started          time.Time
+	events           chan func()
+	waiting          []chan<- error // for the next sync
 }
 
 // New makes an engine with what was saved before; Start then brings the kernel in line.
 func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
-		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{}, started: deps.Now(), events: make(chan func(), eventQueue)}
+		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{},
+		overlays: map[string]*Overlay{}, overlaidProfiles: map[stack]*mud.Profile{}, approvals: map[string]Approval{},
+		started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {
 		e.devices[d.MAC] = d
+		d.restoreAddrs(e.started)
 	}
+	maps.Copy(e.approvals, saved.Approvals)
+	e.restoreOverlays(saved.Overlays)
 	e.configure(cfg, site)
 	for class, addrs := range saved.Handed {
 		e.handOut(class, addrs)
@@ -106,7 +123,7 @@ func (e *Engine) configure(cfg Config, site Site) {
 	for _, m := range site.Trusted {
 		e.trusted[m] = true
 	}
-	e.compiled, e.plain = map[*mud.Profile]map[bool]*Compiled{}, map[PolicyKind]*Compiled{}
+	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[PolicyKind]*Compiled{}
 }
 
 // classes adds the default members of the dns and ntp classes: this host and what DHCP handed out.
@@ -136,6 +153,13 @@ func (e *Engine) Start() error {
 		return err // the loop tries again
 	}
 	e.Names.Restore(e.have, e.Now())
+	for key := range e.approvals {
+		if sha256, u, ok := strings.Cut(key, " "); ok {
+			if u, err := mud.ParseURL(u); err == nil {
+				e.Fetcher.Approve(u, sha256, true)
+			}
+		}
+	}
 	for _, d := range e.devices { // all of them first: devices share what is behind a URL
 		if d.Approved != "" {
 			e.Fetcher.Approve(d.URL, d.Approved, true)
@@ -146,6 +170,7 @@ func (e *Engine) Start() error {
 			e.load(d.URL)
 		}
 	}
+	e.reconsider()
 	if e.lost {
 		e.remember()
 	}
@@ -191,21 +216,6 @@ func (e *Engine) adopt() {
 			e.inForce[mac] = want
 		}
 	}
-}
-
-// load gets a profile from the cache, and plans its refresh.
-func (e *Engine) load(u mud.URL) *profileState {
-	p := e.profiles[u]
-	if p != nil {
-		return p
-	}
-	p = &profileState{} // due now
-	e.stale = true
-	e.profiles[u] = p
-	if doc, err := e.Fetcher.Load(u); err == nil {
-		p.doc, p.next = &doc, doc.NextRefresh
-	}
-	return p
 }
 
 // Run handles events until ctx ends.
@@ -298,77 +308,6 @@ func (e *Engine) Post(f func(*Engine)) {
 	}
 }
 
-// Tick asks for what is due: profiles to fetch or to refresh.
-func (e *Engine) Tick() {
-	now := e.Now()
-	used := map[mud.URL]bool{}
-	for _, d := range e.devices {
-		if !d.URL.IsZero() {
-			used[d.URL] = true
-		}
-	}
-	for u := range used {
-		if p := e.load(u); !p.fetching && !p.next.After(now) {
-			p.fetching = e.Fetcher.Submit(u)
-		}
-	}
-	for u := range e.profiles {
-		if !used[u] {
-			delete(e.profiles, u)
-		}
-	}
-}
-
-// Fetched takes the outcome of a fetch.
-func (e *Engine) Fetched(u mud.URL, doc Verified, err error) {
-	p := e.profiles[u]
-	if p == nil {
-		return // nobody wants it any more
-	}
-	p.fetching = false
-	if err != nil {
-		e.fetchFailed(u, p, err)
-		return
-	}
-	if p.doc != nil && p.doc.SHA256 != doc.SHA256 && doc.Profile.LastUpdate.Before(p.doc.Profile.LastUpdate) {
-		e.fetchFailed(u, p, errors.New("the file offered is older than the one in force (R8520-3.4-a)"))
-		return
-	}
-	if p.doc == nil || p.doc.SHA256 != doc.SHA256 {
-		e.Log.Info("profile verified", "url", u.String(), "signer", doc.Signer, "sha256", doc.SHA256)
-		if p.doc != nil && e.approved(u, p.doc.SHA256) && !e.approved(u, doc.SHA256) {
-			p.waiting = &doc // the approved one stays in force meanwhile
-		} else {
-			p.doc, p.waiting = &doc, nil
-		}
-	}
-	p.doc.NextRefresh, p.err, p.held, p.tries, p.next = doc.NextRefresh, nil, "", 0, doc.NextRefresh
-}
-
-// approved says that files wait for approval here, and that this one was approved for some device.
-func (e *Engine) approved(u mud.URL, sha256 string) bool {
-	for _, d := range e.devices {
-		if d.URL == u && d.Approved == sha256 && e.cfg.Onboarding == "approve" {
-			return true
-		}
-	}
-	return false
-}
-
-// fetchFailed keeps what is in force (R8520-1.6-i) and plans another try.
-func (e *Engine) fetchFailed(u mud.URL, p *profileState, err error) {
-	if p.err == nil || p.err.Error() != err.Error() {
-		e.Log.Warn("profile not usable", "url", u.String(), "err", err)
-	}
-	p.err, p.held = err, ""
-	var held HeldError
-	if errors.As(err, &held) {
-		p.held, _ = held.Held()
-	}
-	p.next = e.Now().Add(e.Backoff(p.tries))
-	p.tries++
-}
-
 // compile gives the chains of a policy, made once.
 func (e *Engine) compile(p *Policy) *Compiled {
 	switch {
@@ -380,16 +319,19 @@ func (e *Engine) compile(p *Policy) *Compiled {
 		}
 		return e.plain[p.Kind]
 	}
-	byMode := e.compiled[p.Profile]
-	if byMode == nil {
-		byMode = map[bool]*Compiled{}
-		e.compiled[p.Profile] = byMode
+	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong}
+	if variants == nil {
+		variants = map[variant]*Compiled{}
+		e.compiled[p.Profile] = variants
 	}
-	if byMode[p.Observe] == nil {
-		byMode[p.Observe] = Compile(*p, &e.site)
+	if variants[v] == nil {
+		variants[v] = Compile(*p, &e.site)
 	}
-	return byMode[p.Observe]
+	return variants[v]
 }
+
+// variant is one of the ways to compile a profile.
+type variant struct{ observe, strong bool }
 
 // SetSite takes a new configuration, or new addresses of the LAN interfaces.
 func (e *Engine) SetSite(cfg Config, site Site) {
@@ -401,28 +343,4 @@ func (e *Engine) SetSite(cfg Config, site Site) {
 func (e *Engine) Device(mac dhcp.MAC) (*Device, bool) {
 	d, ok := e.devices[mac]
 	return d, ok
-}
-
-// addAddr binds an address to a device, and takes it from any other: an address is one device's at a time.
-func (e *Engine) addAddr(d *Device, a netip.Addr) {
-	a = a.Unmap().WithZone("")
-	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || e.site.OwnAddr(a) || slices.Contains(d.Addrs, a) {
-		return
-	}
-	for _, other := range e.devices {
-		e.dropAddr(other, a)
-	}
-	if len(d.Addrs) >= maxAddrsOfDevice {
-		d.Addrs = slices.Delete(d.Addrs, 0, 1)
-	}
-	d.Addrs = append(d.Addrs, a)
-	e.fresh = append(e.fresh, owned{d, a})
-	e.dirty = e.dirty || d.kept()
-}
-
-func (e *Engine) dropAddr(d *Device, a netip.Addr) {
-	if i := slices.Index(d.Addrs, a); i >= 0 {
-		d.Addrs = slices.Delete(d.Addrs, i, i+1)
-		e.dirty = e.dirty || d.kept()
-	}
 }

@@ -44,7 +44,14 @@ func TestRefresh(t *testing.T) {
 	if len(w.applied) != n || w.e.Judge(d).Reason != "its profile is enforced" {
 		t.Errorf("the same file: %d changes, %q", len(w.applied)-n, w.e.Judge(d).Reason)
 	}
-	w.fetched(verified(t, lampURL, "sha-2", "new.example"), nil)
+	w.fetched(verified(t, lampURL, "sha-2", "new.example"), nil) // it allows what the old one did not
+	if len(w.applied) != n || w.e.Judge(d).Status != enforcer.StatusEnforced {
+		t.Errorf("a wider file: %d changes", len(w.applied)-n)
+	}
+	if err := w.e.Approve(d, "test"); err != nil {
+		t.Fatal(err)
+	}
+	w.sync()
 	if len(w.applied) != n+1 || !strings.Contains(w.text(), "new.example") || strings.Contains(w.text(), "cloud.example") {
 		t.Errorf("a new file: %d changes", len(w.applied)-n)
 	}
@@ -99,7 +106,7 @@ func TestRestartWithApproval(t *testing.T) {
 		w.sight("hub", lampURL)
 		d := w.sight("lamp", lampURL)
 		w.fetched(enforcer.Verified{URL: d.URL}, heldErr("sha-1"))
-		if err := w.e.Approve(d); err != nil {
+		if err := w.e.Approve(d, "test"); err != nil {
 			t.Fatal(err)
 		}
 		w.fetched(verified(t, lampURL, "sha-1", "cloud.example"), nil)
@@ -191,23 +198,34 @@ func TestManyMACs(t *testing.T) {
 	}
 }
 
-// TestAddresses: an address is one device's at a time, and the gateway's are nobody's.
+// TestAddresses: an address is one device's at a time, and the gateway's are nobody's. Who says that he has another's address
+// does not get it: not while that has a lease, or uses it (T15).
 func TestAddresses(t *testing.T) {
 	w := newWorld(t).start()
 	lamp, hub := w.sight("lamp", ""), w.sight("hub", "")
-	a := enforcertest.HostNamed("lamp").V4
+	a, static := enforcertest.HostNamed("lamp").V4, netip.MustParseAddr("192.168.77.77")
 	w.e.Neighbour(hub.MAC, enforcertest.LAN, a)
-	if len(lamp.Addrs) != 0 || len(hub.Addrs) != 2 {
+	w.now = w.now.Add(24 * time.Hour)
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, a)
+	w.e.Neighbour(lamp.MAC, enforcertest.LAN, static)
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, static)
+	if len(lamp.Addrs) != 2 || len(hub.Addrs) != 1 {
+		t.Errorf("lamp %v, hub %v", lamp.Addrs, hub.Addrs)
+	}
+	w.now = w.now.Add(time.Hour)
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, static) // nobody used it any more
+	w.hear(dhcp.Sighting{MAC: hub.MAC, Kind: dhcp.Bound, Addr: a})
+	if len(lamp.Addrs) != 0 || len(hub.Addrs) != 3 {
 		t.Errorf("lamp %v, hub %v", lamp.Addrs, hub.Addrs)
 	}
 	for _, s := range []string{"192.168.77.1", "fd77::1", "0.0.0.0", "127.0.0.1", "224.0.0.1", "::", "ff02::1"} {
 		w.e.Neighbour(hub.MAC, enforcertest.LAN, netip.MustParseAddr(s))
 	}
-	if len(hub.Addrs) != 2 {
+	if len(hub.Addrs) != 3 {
 		t.Errorf("hub took %v", hub.Addrs)
 	}
 	w.hear(dhcp.Sighting{MAC: hub.MAC, Kind: dhcp.Released, Addr: a})
-	if len(hub.Addrs) != 1 {
+	if len(hub.Addrs) != 2 {
 		t.Errorf("released, and still %v", hub.Addrs)
 	}
 }

@@ -140,7 +140,7 @@ func TestNoURLIsNoNews(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
 	before, applied, saved := w.text(), len(w.applied), len(w.saved)
-	for _, kind := range []dhcp.Kind{dhcp.Seen, dhcp.Bound, dhcp.Refused} {
+	for _, kind := range []dhcp.Kind{dhcp.Seen, dhcp.Bound} {
 		h := enforcertest.HostNamed("lamp")
 		w.hear(dhcp.Sighting{MAC: h.MAC, Kind: kind, Addr: h.V4})
 	}
@@ -164,7 +164,7 @@ func TestSecondURLWaits(t *testing.T) {
 	if j := w.e.Judge(d); !strings.Contains(j.Reason, hubURL) {
 		t.Errorf("reason %q does not tell of it", j.Reason)
 	}
-	if len(w.fetcher.asked) != 1 {
+	if len(w.fetcher.asked) != 2 { // to be able to say what it would allow
 		t.Errorf("fetched %v", w.fetcher.asked)
 	}
 	w.sight("lamp", lampURL) // it thinks better of it
@@ -172,7 +172,7 @@ func TestSecondURLWaits(t *testing.T) {
 		t.Errorf("still pending: %s", d.Pending)
 	}
 	w.sight("lamp", hubURL)
-	if err := w.e.Approve(d); err != nil {
+	if err := w.e.Approve(d, "test"); err != nil {
 		t.Fatal(err)
 	}
 	w.sync()
@@ -226,7 +226,7 @@ func TestActions(t *testing.T) {
 	w.resolve("cloud.example", enforcertest.HostNamed("cloud").V4)
 	step("hold", func() { w.e.Hold(d) }, enforcer.StatusHeld, false, true)
 	step("approve", func() {
-		if err := w.e.Approve(d); err != nil {
+		if err := w.e.Approve(d, "test"); err != nil {
 			t.Fatal(err)
 		}
 	}, enforcer.StatusEnforced, false, true)
@@ -275,12 +275,12 @@ func TestApprovalIsOfOneFile(t *testing.T) {
 	w.cfg.Onboarding = "approve"
 	w.start()
 	d := w.sight("lamp", lampURL)
-	if w.e.Approve(d) == nil {
+	if w.e.Approve(d, "test") == nil {
 		t.Error("approved what is not there yet")
 	}
 	w.fetched(verified(t, lampURL, "sha-1", "cloud.example"), nil)
 	w.want(d, enforcer.StatusHeld)
-	if err := w.e.Approve(d); err != nil {
+	if err := w.e.Approve(d, "test"); err != nil {
 		t.Fatal(err)
 	}
 	w.sync()
@@ -293,7 +293,7 @@ func TestApprovalIsOfOneFile(t *testing.T) {
 	if strings.Contains(w.text(), "wider.example") {
 		t.Error("a file that nobody approved is enforced")
 	}
-	if err := w.e.Approve(d); err != nil {
+	if err := w.e.Approve(d, "test"); err != nil {
 		t.Fatal(err)
 	}
 	w.sync()
@@ -308,7 +308,7 @@ func TestFailedApprovalChangesNothing(t *testing.T) {
 	d := w.sight("lamp", lampURL)
 	w.e.Hold(d)
 	w.sync()
-	if w.e.Approve(d) == nil {
+	if w.e.Approve(d, "test") == nil {
 		t.Error("approved what is not there yet")
 	}
 	w.want(d, enforcer.StatusHeld)
@@ -320,7 +320,7 @@ func TestHeldFileIsApproved(t *testing.T) {
 	d := w.sight("lamp", lampURL)
 	w.fetched(enforcer.Verified{URL: url(t, lampURL)}, heldErr("sha-1"))
 	w.want(d, enforcer.StatusHeld)
-	if err := w.e.Approve(d); err != nil {
+	if err := w.e.Approve(d, "test"); err != nil {
 		t.Fatal(err)
 	}
 	if !w.fetcher.approved["sha-1"] || len(w.fetcher.asked) != 2 {
@@ -386,7 +386,7 @@ func TestSetSite(t *testing.T) {
 	}
 }
 
-// TestQuarantinedMemberLeavesItsClass: R8520-4.2-a. Who is cut off is nobody's peer.
+// TestQuarantinedMemberLeavesItsClass: R8520-4.2-a, R8520-16-i. Who is cut off is nobody's peer.
 func TestQuarantinedMemberLeavesItsClass(t *testing.T) {
 	w := newWorld(t).start()
 	peer := func(host, url, sha string) *enforcer.Device {
@@ -402,6 +402,18 @@ func TestQuarantinedMemberLeavesItsClass(t *testing.T) {
 		t.Error("a device without a URL is in a class")
 	}
 	hub := peer("hub", hubURL, "two")
+	if w.can("lamp", "hub", "tcp", 8080) || w.can("hub", "lamp", "tcp", 8080) {
+		t.Error("anybody can announce a URL by DHCP, and is in a class by that")
+	}
+	for _, d := range []*enforcer.Device{w.sight("lamp", ""), hub} {
+		if !strings.Contains(w.e.Judge(d).Reason, "mudguard approve") {
+			t.Errorf("nobody is told what to do: %s", w.e.Judge(d).Reason)
+		}
+		if err := w.e.Approve(d, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.sync()
 	if !w.can("lamp", "hub", "tcp", 8080) || !w.can("hub", "lamp", "tcp", 8080) {
 		t.Error("both are there and do not reach each other")
 	}

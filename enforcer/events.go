@@ -20,26 +20,34 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	e.note(d, &d.Interface, s.Interface)
 	switch s.Kind {
 	case dhcp.Bound:
-		e.addAddr(d, s.Addr)
+		e.lease(d, s.Addr, s.Lease)
 		e.handOut(ClassDNS, s.DNS)
 		e.handOut(ClassNTP, s.NTP)
-	case dhcp.Released, dhcp.Declined:
-		if slices.Contains(d.Addrs, s.Addr) {
-			e.dropAddr(d, s.Addr)
-			e.cutAll(d, s.Addr)
-		}
+	case dhcp.Released:
+		e.leaseOver(d, s.Addr, "it gave its address back")
+	case dhcp.Declined:
+		e.leaseOver(d, s.Addr, "it found its address in use")
+	case dhcp.Refused:
+		e.refusedLease(d)
 	}
-	switch {
-	case s.Problem != "":
+	e.heard(d, s)
+}
+
+// heard takes what a sighting says about a device's URL.
+func (e *Engine) heard(d *Device, s dhcp.Sighting) {
+	if s.Problem != "" {
 		e.badURL(d, s.Problem)
-	case s.URL != "":
-		u, err := mud.ParseURL(s.URL)
-		if err != nil {
-			e.badURL(d, err.Error())
-			return
-		}
-		e.announced(d, u, string(s.Source))
+		return
 	}
+	if s.URL == "" {
+		return
+	}
+	u, err := mud.ParseURL(s.URL)
+	if err != nil {
+		e.badURL(d, err.Error())
+		return
+	}
+	e.announced(d, u, string(s.Source))
 }
 
 // meet gives the device with a MAC, made if it is new. It is nil for what cannot be a device, and where the table is full of
@@ -100,95 +108,17 @@ func (e *Engine) handOut(class string, addrs []netip.Addr) {
 	}
 }
 
-// badURL remembers an announcement that is no MUD URL: the device is not one without a URL, and what it was bound to
-// before stays.
-func (e *Engine) badURL(d *Device, why string) {
-	why = mud.Clean(why, 200)
-	if d.BadURL != why {
-		e.Log.Warn("announced MUD URL not usable", "mac", d.MAC.String(), "device", e.label(d), "why", why)
-		d.BadURL, e.dirty = why, true
-	}
-}
-
-// announced binds a URL to a device. The first binding behind which a profile was enforced is pinned: another URL, which
-// may be a compromised device's wish for more, waits for the administrator (T1, T2, R8520-16-j).
-func (e *Engine) announced(d *Device, u mud.URL, source string) {
-	switch {
-	case d.URL == u:
-		if !d.Pending.IsZero() {
-			d.Pending, e.dirty = mud.URL{}, true
-		}
-	case d.Pending == u:
-	case d.URL.IsZero() || !d.Trusted && d.Source != sourceAdmin:
-		e.bind(d, u, source)
-	default:
-		e.Log.Warn("device announced another MUD URL; the old profile stays", "mac", d.MAC.String(), "url", d.URL.String(),
-			"announced", u.String())
-		d.Pending, e.dirty = u, true
-	}
-}
-
-const sourceAdmin = "admin"
-
-func (e *Engine) bind(d *Device, u mud.URL, source string) {
-	e.Log.Info("MUD URL", "mac", d.MAC.String(), "url", u.String(), "source", source)
-	e.withdraw(d)
-	d.URL, d.Source, d.Pending, d.BadURL, d.Trusted, d.Approved = u, source, mud.URL{}, "", false, ""
-	e.dirty = true
-	e.Tick() // the fetch starts now; until it ends the device is restricted
-}
-
 // Neighbour takes an address that the kernel saw a host on the LAN use.
 func (e *Engine) Neighbour(mac dhcp.MAC, iface string, a netip.Addr) {
 	if d := e.devices[mac]; d != nil {
 		d.LastSeen = e.Now()
 		e.note(d, &d.Interface, iface)
-		e.addAddr(d, a)
+		e.uses(d, a)
 	}
-}
-
-// Approve lets the administrator accept what waits: another URL, or the file as it is now.
-func (e *Engine) Approve(d *Device) error {
-	if !d.Pending.IsZero() {
-		e.bind(d, d.Pending, d.Source)
-		return nil
-	}
-	p := e.profiles[d.URL]
-	switch {
-	case d.URL.IsZero():
-		return fmt.Errorf("device %s has no MUD URL; give it one with: mudguard assign %s URL", d.MAC, d.MAC)
-	case p != nil && p.held != "": // also one that would replace the one in force
-		// The file is fetched once more and taken if it is still that very one.
-		d.Approved, p.next = p.held, e.Now()
-		e.Fetcher.Approve(d.URL, p.held, true)
-		e.Tick()
-	case p != nil && p.waiting != nil:
-		d.Approved, p.doc, p.waiting = p.waiting.SHA256, p.waiting, nil
-	case p != nil && p.doc != nil:
-		d.Approved = p.doc.SHA256
-	default:
-		return fmt.Errorf("there is no profile for %s yet, so nothing to approve", d.MAC)
-	}
-	d.Held, e.dirty = false, true
-	return nil
 }
 
 // Hold keeps a device to infrastructure until it is approved or released.
 func (e *Engine) Hold(d *Device) { d.Held, e.dirty = true, true }
-
-// withdraw takes a device's approval back, and with the last one of a file the file: it is judged anew.
-func (e *Engine) withdraw(d *Device) {
-	if d.Approved == "" {
-		return
-	}
-	for _, other := range e.devices {
-		if other != d && other.URL == d.URL && other.Approved == d.Approved {
-			return
-		}
-	}
-	e.Fetcher.Approve(d.URL, d.Approved, false)
-	delete(e.profiles, d.URL)
-}
 
 // Quarantine cuts a device off, but for DHCP.
 func (e *Engine) Quarantine(d *Device) { d.Quarantine, e.dirty = true, true }
@@ -213,12 +143,24 @@ func (e *Engine) Forget(d *Device) {
 
 // Assign binds a URL by hand; the zero URL takes it away. The device need not have been seen.
 func (e *Engine) Assign(mac dhcp.MAC, u mud.URL) error {
+	return e.AssignAs(mac, Announcement{URL: u})
+}
+
+// AssignAs binds a URL that came by another way than a frame: an administrator's word, a QR code, a certificate.
+func (e *Engine) AssignAs(mac dhcp.MAC, a Announcement) error {
 	d := e.meet(mac)
 	if d == nil {
 		return fmt.Errorf("%s cannot be a device's MAC", mac)
 	}
-	e.bind(d, u, sourceAdmin)
-	if u.IsZero() {
+	if a.Source == "" {
+		a.Source = sourceAdmin
+	}
+	if a.Source == sourceX509 && d.URL == a.URL && d.Source == sourceX509 && string(d.Mudsigner) == string(a.Mudsigner) {
+		return nil // a RADIUS server tells it with every log-in
+	}
+	e.bind(d, a.URL, a.Source)
+	d.Mudsigner = a.Mudsigner
+	if a.URL.IsZero() {
 		d.Source = ""
 	}
 	return nil

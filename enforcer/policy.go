@@ -24,6 +24,7 @@ type Policy struct {
 	Kind    PolicyKind
 	Profile *mud.Profile // of PolicyProfile
 	Observe bool         // log what would be denied, deny nothing (invariant 11)
+	Strong  bool         // its classes of devices are those of devices whose URLs nobody can forge (T-39)
 }
 
 // Compiled is a policy resolved for a site: chains named by the hash of what they say, and what they refer to.
@@ -47,9 +48,10 @@ type NameRef struct {
 
 // Class is a group of hosts that a policy refers to, by the set that holds its members' addresses.
 type Class struct {
-	Set   string // without the family suffix
-	Kind  mud.RemoteKind
-	Value string
+	Set    string // without the family suffix
+	Kind   mud.RemoteKind
+	Value  string
+	Strong bool // of classes of devices: those that are known by a way that others cannot forge (T-39)
 }
 
 // Out, In and Gateway name the chains for what leaves a device, what reaches it, and what it sends to this host.
@@ -70,7 +72,10 @@ const (
 // nameSet and classSet give the set for a name or a class, without the family suffix.
 func nameSet(name string) string { return "n_" + shortHash("name", name) }
 
-func classSet(kind mud.RemoteKind, value string) string {
+func classSet(kind mud.RemoteKind, value string, strong bool) string {
+	if strong {
+		return "c_" + shortHash(fmt.Sprint(kind), value, "strong")
+	}
 	return "c_" + shortHash(fmt.Sprint(kind), value)
 }
 

@@ -106,11 +106,12 @@ func (e *Engine) policies() map[dhcp.MAC]*Compiled {
 			out[mac] = c
 			used[j.Policy.Profile] = true
 		}
-		if (j.Status == StatusEnforced || j.Status == StatusObserved) && !d.Trusted {
-			d.Trusted, e.dirty = true, true
+		if j.Policy != nil && j.Policy.Kind == PolicyProfile && (j.Status == StatusEnforced || j.Status == StatusObserved) {
+			e.pin(d)
 		}
 	}
-	maps.DeleteFunc(e.compiled, func(p *mud.Profile, _ map[bool]*Compiled) bool { return !used[p] })
+	maps.DeleteFunc(e.compiled, func(p *mud.Profile, _ map[variant]*Compiled) bool { return !used[p] })
+	e.dropMerged(used)
 	return out
 }
 
@@ -119,8 +120,8 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
 		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Trusted: e.trusted[mac]}
-		if p != nil && d.Trusted && !e.isPlain(p) { // who is held or in quarantine is in no class
-			m.URL = d.URL
+		if p != nil && d.Trusted && !e.isPlain(p) && e.inClasses(d) { // who is held or in quarantine is in no class
+			m.URL, m.Strong = d.URL, d.strong()
 		}
 		members = append(members, m)
 	}
@@ -334,7 +335,7 @@ func (e *Engine) save() error {
 		return nil
 	}
 	e.stale = true // until it is saved
-	s := State{Version: 1, Handed: map[string][]netip.Addr{}}
+	s := State{Version: 1, Handed: map[string][]netip.Addr{}, Overlays: e.Overlays(), Approvals: maps.Clone(e.approvals)}
 	for class, hosts := range e.handed {
 		for _, h := range hosts {
 			s.Handed[class] = append(s.Handed[class], h.Addr)

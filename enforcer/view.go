@@ -31,6 +31,11 @@ type DeviceView struct {
 	Names          []NameView    `json:"names,omitempty"`
 	Problems       []mud.Problem `json:"problems,omitempty"`
 	Denials        []Denial      `json:"denials,omitempty"`
+	// What each announcer said last, the URLs that the device had before, and the administrator's approval.
+	Announced  map[string]mud.URL `json:"announced,omitempty"`
+	FormerURLs []mud.URL          `json:"former_urls,omitempty"`
+	Approval   *Approval          `json:"approval,omitempty"`
+	ClientID   string             `json:"client_id,omitempty"`
 }
 
 // ProfileView is what a profile says of itself.
@@ -44,6 +49,19 @@ type ProfileView struct {
 	SHA256      string    `json:"sha256"`
 	Supported   bool      `json:"supported"`
 	Allows      string    `json:"allows"`
+	// Provisional: it was verified while nobody knew the time, and will be again.
+	Provisional bool         `json:"provisional,omitempty"`
+	Waiting     *WaitingView `json:"waiting,omitempty"`
+}
+
+// WaitingView is a newer file that waits for the administrator, and what it would change.
+type WaitingView struct {
+	SHA256         string    `json:"sha256"`
+	Signer         string    `json:"signer"`
+	LastUpdate     time.Time `json:"last_update"`
+	Reason         string    `json:"reason"`
+	NewlyAllows    []string  `json:"newly_allows"`
+	NoLongerAllows []string  `json:"no_longer_allows"`
 }
 
 // ACEView is one ACE of a device's profile: what it says in words, and what came of it.
@@ -82,27 +100,58 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 			e.refused[c.Name].err.Error()
 	}
 	p := e.profiles[d.URL]
-	if p == nil || p.doc == nil {
-		if whole {
-			v.Infrastructure = infrastructure(j)
-			v.Denials = e.Denials(0, d.MAC)
-		}
-		return v
+	if p != nil && p.doc != nil {
+		v.Profile = e.profileView(p, j)
 	}
-	pr := p.doc.Profile
-	v.Profile = &ProfileView{SystemInfo: mud.Clean(pr.SystemInfo, 60), MfgName: mud.Clean(pr.MfgName, 64), ModelName: mud.Clean(pr.ModelName, 64),
-		LastUpdate: pr.LastUpdate, NextRefresh: p.next.UTC(), Signer: p.doc.Signer, SHA256: p.doc.SHA256, Supported: pr.Supported,
-		Allows: describeProfile(&pr)}
 	if whole {
-		v.Infrastructure = infrastructure(j)
-		v.Problems = p.doc.Problems
-		v.Denials = e.Denials(0, d.MAC)
-		v.ACEs = aceViews(&p.doc.Profile, e.hits(e.inForce[d.MAC]))
-		for _, n := range compiledNames(e.inForce[d.MAC]) {
-			v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
-		}
+		e.details(&v, d, j)
 	}
 	return v
+}
+
+// profileView shows the profile in force, and what one would change that waits.
+func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
+	pr := &p.doc.Profile
+	v := &ProfileView{SystemInfo: mud.Clean(pr.SystemInfo, 60), MfgName: mud.Clean(pr.MfgName, 64), ModelName: mud.Clean(pr.ModelName, 64),
+		LastUpdate: pr.LastUpdate, NextRefresh: p.next.UTC(), Signer: p.doc.Signer, SHA256: p.doc.SHA256, Supported: pr.Supported,
+		Provisional: p.doc.Provisional, Allows: describeProfile(pr)}
+	if j.Policy != nil && j.Policy.Kind == PolicyProfile {
+		v.Allows = describeProfile(j.Policy.Profile)
+	}
+	if w := p.waiting; w != nil {
+		v.Waiting = &WaitingView{SHA256: w.SHA256, Signer: w.Signer, LastUpdate: w.Profile.LastUpdate, Reason: mud.Clean(p.why, 1000),
+			NewlyAllows: newlyAllowed(pr, &w.Profile), NoLongerAllows: newlyAllowed(&w.Profile, pr)}
+	}
+	return v
+}
+
+// details adds what is only shown of one device.
+func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
+	v.Infrastructure = infrastructure(j)
+	v.Denials = e.Denials(0, d.MAC)
+	v.Announced, v.FormerURLs, v.Approval, v.ClientID = d.Announced, d.Former, d.Approval, d.ClientID
+	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
+		v.Problems = p.doc.Problems
+	}
+	profile := e.shown(d, j)
+	if profile == nil {
+		return
+	}
+	v.ACEs = aceViews(profile, e.hits(e.inForce[d.MAC]))
+	for _, n := range compiledNames(e.inForce[d.MAC]) {
+		v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
+	}
+}
+
+// shown is the profile whose entries are listed: what is enforced, else what would be.
+func (e *Engine) shown(d *Device, j Judgement) *mud.Profile {
+	if j.Policy != nil && j.Policy.Kind == PolicyProfile {
+		return j.Policy.Profile
+	}
+	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
+		return &p.doc.Profile
+	}
+	return nil
 }
 
 // infrastructure lists what a device may do besides its profile: local policy, told apart from MUD (R8520-A-a).
@@ -237,6 +286,9 @@ func (e *Engine) Summary() Summary {
 	}
 	for _, n := range e.Names.Notes() {
 		gap("a name of a profile", n)
+	}
+	for _, s := range e.outdated() {
+		gap("a profile is out of date", s)
 	}
 	return s
 }

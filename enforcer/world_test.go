@@ -17,7 +17,9 @@ import (
 // fakeFetcher notes what is asked of it; the test gives the outcomes.
 type fakeFetcher struct {
 	asked    []string
+	given    map[string]enforcer.Verified // outcomes, by hash
 	cache    map[mud.URL]enforcer.Verified
+	anew     error           // why what is in the cache is refused when it is judged anew
 	approved map[string]bool // needed for files of the cache that are listed in unsigned
 	unsigned map[string]bool
 }
@@ -27,8 +29,19 @@ func (f *fakeFetcher) Submit(u mud.URL) bool {
 	return true
 }
 
-func (f *fakeFetcher) Load(u mud.URL) (enforcer.Verified, error) {
+// Keep does as the real one: what was only offered does not come back after a restart.
+func (f *fakeFetcher) Keep(u mud.URL, sha256 string) {
+	if doc, ok := f.given[sha256]; ok {
+		f.cache[u] = doc
+	}
+}
+
+func (f *fakeFetcher) Load(u mud.URL, anew bool) (enforcer.Verified, error) {
+	if anew && f.anew != nil {
+		return enforcer.Verified{}, f.anew
+	}
 	doc, ok := f.cache[u]
+	doc.Provisional = doc.Provisional && !anew
 	if !ok || f.unsigned[doc.SHA256] && !f.approved[doc.SHA256] {
 		return enforcer.Verified{}, errors.New("not in the cache")
 	}
@@ -61,7 +74,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), kernel: &enforcer.Memory{}, site: enforcertest.Site(enforcer.BridgeMark),
-		fetcher: &fakeFetcher{cache: map[mud.URL]enforcer.Verified{}, approved: map[string]bool{}, unsigned: map[string]bool{}}}
+		fetcher: &fakeFetcher{given: map[string]enforcer.Verified{}, cache: map[mud.URL]enforcer.Verified{}, approved: map[string]bool{}, unsigned: map[string]bool{}}}
 	w.site.Controllers = nil // the engine's own defaults
 	w.kernel.Fail = func(d enforcer.Delta) error {
 		w.applied = append(w.applied, d)
@@ -129,11 +142,11 @@ func verified(t testing.TB, url, sha, name string) enforcer.Verified {
 	return enforcer.Verified{URL: p.URL, SHA256: sha, Profile: *p, NextRefresh: time.Date(2026, 5, 3, 12, 0, 0, 0, time.UTC)}
 }
 
-// fetched gives the outcome of a fetch, which goes into the cache as the real fetcher's does.
+// fetched gives the outcome of a fetch.
 func (w *world) fetched(doc enforcer.Verified, err error) {
 	w.t.Helper()
 	if err == nil {
-		w.fetcher.cache[doc.URL] = doc
+		w.fetcher.given[doc.SHA256] = doc
 	}
 	w.e.Fetched(doc.URL, doc, err)
 	w.sync()

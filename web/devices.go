@@ -58,7 +58,7 @@ type Forgotten struct {
 // order carries out what the administrator says about a device.
 func (a *api) order(r *http.Request) (any, error) {
 	name := r.PathValue("order")
-	give := orders(name)
+	give := orders(name, by(r))
 	if give == nil {
 		return nil, fail(http.StatusNotFound, "there is no order %.40q", name)
 	}
@@ -82,8 +82,8 @@ func (a *api) order(r *http.Request) (any, error) {
 	return a.view(r, mac, false)
 }
 
-// orders gives what an order does, nil where there is no such order.
-func orders(name string) func(*enforcer.Engine, *enforcer.Device) error {
+// orders gives what an order of somebody does, nil where there is no such order.
+func orders(name, by string) func(*enforcer.Engine, *enforcer.Device) error {
 	always := func(f func(*enforcer.Engine, *enforcer.Device)) func(*enforcer.Engine, *enforcer.Device) error {
 		return func(e *enforcer.Engine, d *enforcer.Device) error { f(e, d); return nil }
 	}
@@ -98,7 +98,12 @@ func orders(name string) func(*enforcer.Engine, *enforcer.Device) error {
 	}
 	switch name {
 	case "approve":
-		return approve
+		return func(e *enforcer.Engine, d *enforcer.Device) error {
+			if err := e.Approve(d, by); err != nil {
+				return fail(http.StatusConflict, "%v", err)
+			}
+			return nil
+		}
 	case "hold":
 		return hold
 	case "quarantine":
@@ -109,13 +114,6 @@ func orders(name string) func(*enforcer.Engine, *enforcer.Device) error {
 		return always((*enforcer.Engine).Forget)
 	case "observe", "enforce":
 		return restrict(func(e *enforcer.Engine, d *enforcer.Device) { e.SetMode(d, name) })
-	}
-	return nil
-}
-
-func approve(e *enforcer.Engine, d *enforcer.Device) error {
-	if err := e.Approve(d); err != nil {
-		return fail(http.StatusConflict, "%v", err)
 	}
 	return nil
 }

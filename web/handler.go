@@ -19,14 +19,18 @@ const instanceHeader = "Mudguard-Instance"
 type api struct {
 	engine   *enforcer.Engine
 	host     func() HostStatus
+	judge    Judge
 	instance string
 }
+
+// Judge says whether a MUD file that the administrator brought, with its detached signature or none, may be used.
+type Judge func(file, signature []byte) (enforcer.Verified, error)
 
 // Handler serves the JSON API. The engine must be running. host gives the parts of the status that only the daemon knows.
 //
 // A request to change something is answered when the kernel has the change. A browser's cross-origin requests are refused.
-func Handler(e *enforcer.Engine, host func() HostStatus) http.Handler {
-	a := &api{engine: e, host: host, instance: strconv.FormatInt(time.Now().UnixNano(), 36)}
+func Handler(e *enforcer.Engine, host func() HostStatus, judge Judge) http.Handler {
+	a := &api{engine: e, host: host, judge: judge, instance: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	mux := http.NewServeMux()
 	for pattern, f := range map[string]endpoint{
 		"GET /v1/status":                 a.status,
@@ -34,15 +38,18 @@ func Handler(e *enforcer.Engine, host func() HostStatus) http.Handler {
 		"GET /v1/devices/{mac}":          a.device,
 		"GET /v1/denials":                a.denials,
 		"GET /v1/explain":                a.explain,
+		"GET /v1/overlays":               a.overlays,
 		"POST /v1/devices/{mac}/assign":  a.assign,
 		"POST /v1/devices/{mac}/{order}": a.order,
 	} {
-		mux.HandleFunc(pattern, a.answer(f))
+		mux.HandleFunc(pattern, a.answer(f, maxBody))
 	}
+	mux.HandleFunc("POST /v1/profiles", a.answer(a.importProfile, maxImport))
+	mux.HandleFunc("POST /v1/overlays", a.answer(a.setOverlay, maxOverlay))
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(a.answer(func(*http.Request) (any, error) {
 		return nil, fail(http.StatusForbidden, "requests from another site are refused")
-	}))
+	}, maxBody))
 	return guard.Handler(a.route(mux))
 }
 
@@ -72,12 +79,16 @@ func (c *codeOnly) Write(b []byte) (int, error) { return len(b), nil }
 // endpoint gives what a request is answered with.
 type endpoint func(*http.Request) (any, error)
 
-// maxBody bounds the bodies of requests.
-const maxBody = 4 << 10
+// Bounds of the bodies of requests. A file to import is base64.
+const (
+	maxBody    = 4 << 10
+	maxOverlay = 128 << 10
+	maxImport  = (mud.MaxFileSize+64<<10)*4/3 + 4<<10
+)
 
-func (a *api) answer(f endpoint) http.HandlerFunc {
+func (a *api) answer(f endpoint, limit int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		v, err := f(r)
 		a.write(w, v, err)
 	}

@@ -39,8 +39,9 @@ type bench struct {
 // fetcher has one profile on its disk.
 type fetcher struct{ doc enforcer.Verified }
 
-func (f *fetcher) Submit(mud.URL) bool { return false }
-func (f *fetcher) Load(u mud.URL) (enforcer.Verified, error) {
+func (f *fetcher) Submit(mud.URL) bool  { return false }
+func (f *fetcher) Keep(mud.URL, string) {}
+func (f *fetcher) Load(u mud.URL, _ bool) (enforcer.Verified, error) {
 	if u != f.doc.URL {
 		return enforcer.Verified{}, errors.New("not in the cache")
 	}
@@ -68,7 +69,7 @@ func newBench(t testing.TB) *bench {
 		DenialRate: enforcer.Rate{Count: 10, Per: time.Second}, NFLOGGroup: 8520, QueueNum: 8520, Queue: enforcer.QueueNone,
 		Bridge: enforcer.BridgeConntrack, Trusted: []dhcp.MAC{trusted},
 		LAN: []enforcer.LANInterface{{Name: "br-lan", Bridge: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.1.1/24")}}}}
-	b.engine = enforcer.New(enforcer.Config{}, site, enforcer.State{}, enforcer.Deps{Kernel: b.kernel, Fetcher: &fetcher{doc},
+	b.engine = enforcer.New(enforcer.Config{AcceptAddresses: []string{"global"}}, site, enforcer.State{}, enforcer.Deps{Kernel: b.kernel, Fetcher: &fetcher{doc},
 		Save: func(enforcer.State) error { return nil }, Now: time.Now, Log: slog.New(slog.DiscardHandler), Names: enforcer.NewNames(),
 		Backoff: func(int) time.Duration { return time.Hour }})
 	must(t, b.engine.Start())
@@ -79,7 +80,7 @@ func newBench(t testing.TB) *bench {
 	b.http = Handler(b.engine, func() HostStatus {
 		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
 			Gaps: []enforcer.Gap{{What: "of the host", Why: "a test"}}}
-	})
+	}, nil)
 	b.sighted(dhcp.Sighting{MAC: mac(t, lampMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Addr: netip.MustParseAddr("192.168.1.50"), URL: lampURL})
 	b.sighted(dhcp.Sighting{MAC: mac(t, plugMAC), Kind: dhcp.Seen, Hostname: "plug\x1b[31m\nroot"})
 	b.sighted(dhcp.Sighting{MAC: trusted, Kind: dhcp.Seen})

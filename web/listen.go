@@ -137,10 +137,27 @@ func Peer(c net.Conn) (cred syscall.Ucred, err error) {
 	return cred, errors.Join(cerr, err)
 }
 
+type peerKey struct{}
+
+// withPeer notes in a connection's context whose it is, for the record of what he decides.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if cred, err := Peer(c); err == nil {
+		return context.WithValue(ctx, peerKey{}, fmt.Sprintf("uid %d", cred.Uid))
+	}
+	return ctx
+}
+
+// by names who makes a request.
+func by(r *http.Request) string {
+	who, _ := r.Context().Value(peerKey{}).(string)
+	return who
+}
+
 // Serve answers on ln until ctx ends, and closes it.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           h,
+		ConnContext:       withPeer,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      changeTime + 20*time.Second,

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mudguard/enforcer"
+	"mudguard/mud/fetch"
 	"mudguard/web"
 )
 
@@ -28,6 +29,9 @@ func (d *daemon) host() web.HostStatus {
 	gap := func(what, why string) { s.Gaps = append(s.Gaps, enforcer.Gap{What: what, Why: why}) }
 	for _, name := range d.missing {
 		gap("LAN interface "+name, "it is not there; mudguard waits for it")
+	}
+	if state := d.clock.State(); state != fetch.ClockSynced {
+		gap("clock", clockText(state))
 	}
 	if d.loadErr != nil {
 		gap("state was not read at the start", d.loadErr.Error())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 
 	"mudguard/enforcer"
@@ -14,12 +15,19 @@ import (
 type profiles struct {
 	client *fetch.Client
 	pool   *fetch.Pool
-	mu     sync.Mutex
-	ok     map[string]bool // approved files, by URL and hash
+	log    *slog.Logger
+	keep   chan fetch.Document // to be written: the engine does not wait for the disk
+
+	mu      sync.Mutex
+	ok      map[string]bool            // approved files, by URL and hash
+	offered map[mud.URL]fetch.Document // what the engine got last and may say to keep
 }
 
-func newProfiles(cfg fetch.Config) (*profiles, error) {
-	p := &profiles{ok: map[string]bool{}}
+// maxKeep bounds what waits for the disk.
+const maxKeep = 1024
+
+func newProfiles(cfg fetch.Config, log *slog.Logger) (*profiles, error) {
+	p := &profiles{log: log, ok: map[string]bool{}, offered: map[mud.URL]fetch.Document{}, keep: make(chan fetch.Document, maxKeep)}
 	cfg.Approved = p.approved
 	client, err := fetch.New(cfg)
 	p.client = client
@@ -29,15 +37,74 @@ func newProfiles(cfg fetch.Config) (*profiles, error) {
 // start begins to fetch; outcomes go to done.
 func (p *profiles) start(ctx context.Context, done func(mud.URL, enforcer.Verified, error)) {
 	p.pool = fetch.NewPool(ctx, p.client.Fetch, func(u mud.URL, doc fetch.Document, err error) {
-		done(u, verified(doc), held(doc, err))
+		doc.URL = u // also where there was nothing to judge
+		v, err := p.offer(doc, err)
+		done(u, v, err)
 	})
+}
+
+// write stores what is put to use, until ctx ends and nothing is left.
+func (p *profiles) write(ctx context.Context) error {
+	for {
+		select {
+		case doc := <-p.keep:
+			p.store(doc)
+			continue
+		default:
+		}
+		select {
+		case doc := <-p.keep:
+			p.store(doc)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (p *profiles) store(doc fetch.Document) {
+	if err := p.client.Keep(doc); err != nil {
+		p.log.Error("profile not kept; after a restart it must be fetched again", "url", doc.URL.String(), "err", err)
+	}
+}
+
+// offer hands a document to the engine, and remembers it in case it is to be kept.
+func (p *profiles) offer(doc fetch.Document, err error) (enforcer.Verified, error) {
+	if err == nil {
+		p.mu.Lock()
+		p.offered[doc.URL] = doc
+		p.mu.Unlock()
+	}
+	return verified(doc), held(doc, err)
 }
 
 func (p *profiles) Submit(u mud.URL) bool { return p.pool.Submit(u) }
 
-func (p *profiles) Load(u mud.URL) (enforcer.Verified, error) {
+func (p *profiles) Load(u mud.URL, anew bool) (enforcer.Verified, error) {
+	if anew {
+		return p.offer(p.client.Recheck(u))
+	}
 	doc, err := p.client.Load(u)
 	return verified(doc), held(doc, err)
+}
+
+func (p *profiles) Keep(u mud.URL, sha256 string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	doc, ok := p.offered[u]
+	if !ok || doc.SHA256 != sha256 {
+		return
+	}
+	delete(p.offered, u)
+	select {
+	case p.keep <- doc:
+	default:
+		p.log.Error("profile not kept; the disk is too slow", "url", u.String())
+	}
+}
+
+// bring judges a file that the administrator brought (mudguard import).
+func (p *profiles) bring(file, signature []byte) (enforcer.Verified, error) {
+	return p.offer(p.client.Import(file, signature))
 }
 
 func (p *profiles) Approve(u mud.URL, sha256 string, yes bool) {
@@ -57,8 +124,9 @@ func (p *profiles) approved(u mud.URL, sha256 string) bool {
 }
 
 func verified(d fetch.Document) enforcer.Verified {
-	return enforcer.Verified{URL: d.URL, SHA256: d.SHA256, Profile: d.Profile, Problems: d.Problems, Signer: d.Signer,
-		Warning: d.Warning, NextRefresh: d.NextRefresh}
+	return enforcer.Verified{URL: d.URL, Named: d.Named, SHA256: d.SHA256, Profile: d.Profile, Problems: d.Problems, Signer: d.Signer,
+		SignerSKI: d.SignerSKI, SignerName: d.SignerName, Warning: d.Warning, Provisional: d.Provisional, FetchedAt: d.FetchedAt,
+		NextRefresh: d.NextRefresh}
 }
 
 // heldFile is a fetch that got a file which only the administrator may let in.

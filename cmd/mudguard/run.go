@@ -142,6 +142,7 @@ type daemon struct {
 	nft      *kernel.Nft
 	rtnl     *kernel.Host
 	features kernel.Features
+	clock    *fetch.Clock
 	engine   *enforcer.Engine
 	names    *enforcer.Names
 	fetcher  *profiles
@@ -180,6 +181,7 @@ func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready 
 	d.fetcher.start(ctx, func(u mud.URL, doc enforcer.Verified, err error) {
 		_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.Fetched(u, doc, err) }) // fails only when we stop
 	})
+	g.Go(func() error { return d.fetcher.write(ctx) })
 	defer d.fetcher.pool.Close()
 	if err := d.engine.Start(); err != nil {
 		log.Error("starting with what the kernel has", "err", err)
@@ -202,12 +204,14 @@ func (d *daemon) setUp() error {
 	if err != nil {
 		return err
 	}
+	d.clock = newClock(d.cfg.StateDir)
 	d.fetcher, err = newProfiles(fetch.Config{
+		Clock:   d.clock,
 		CAFiles: d.cfg.Fetch.CAFiles, PrivateHosts: d.cfg.Fetch.PrivateHosts, Timeout: d.cfg.Fetch.Timeout,
 		MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
 		Policy: fetch.Policy(d.cfg.Signatures.Policy), SignerCAFiles: d.cfg.Signatures.CAFiles,
 		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN,
-	})
+	}, d.log)
 	if err != nil {
 		return err
 	}
@@ -247,10 +251,11 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.rtnl.WatchLinks(ctx, d.refresh, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
 	g.Go(func() error { return d.audit(ctx) })
+	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	g.Go(func() error { return web.Serve(ctx, ln, web.Handler(d.engine, d.host)) })
+	g.Go(func() error { return web.Serve(ctx, ln, web.Handler(d.engine, d.host, d.fetcher.bring)) })
 }
 
 func (d *daemon) onError(part string) func(error) {
@@ -260,6 +265,8 @@ func (d *daemon) onError(part string) func(error) {
 func (d *daemon) denied(l enforcer.LogEvent) {
 	d.engine.Post(func(e *enforcer.Engine) { e.Denied(l) })
 }
+
+func clockSet(e *enforcer.Engine) { e.ClockSet() }
 
 func (d *daemon) repair() {
 	d.engine.Post(func(e *enforcer.Engine) { e.Repair() })

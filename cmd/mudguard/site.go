@@ -66,8 +66,12 @@ func hosts(list []configs.Host) []enforcer.Host {
 
 // engineConfig is the part of the configuration that decides about devices.
 func engineConfig(cfg configs.Config) enforcer.Config {
-	return enforcer.Config{FailedAllow: cfg.Failed == configs.Allow, Onboarding: string(cfg.Onboarding),
-		Observe: cfg.Mode == configs.Observe}
+	e := enforcer.Config{FailedAllow: cfg.Failed == configs.Allow, Onboarding: string(cfg.Onboarding),
+		Observe: cfg.Mode == configs.Observe, WeakMembers: string(cfg.Classes.WeakMembers)}
+	for _, kind := range cfg.AcceptAddresses {
+		e.AcceptAddresses = append(e.AcceptAddresses, string(kind))
+	}
+	return e
 }
 
 // privateNames are the names that may stand for private addresses: those listed, and those that the administrator

@@ -69,6 +69,17 @@ func readState(path string) (enforcer.State, error) {
 	return st, nil
 }
 
+// writeFile replaces a file so that a power cut leaves the old or the new one.
+func writeFile(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	if err := writeSynced(name+".new", data); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(name+".new", name), syncDir(filepath.Dir(name)))
+}
+
 func (s store) save(st enforcer.State) error {
 	raw, err := json.MarshalIndent(st, "", " ")
 	if err != nil {

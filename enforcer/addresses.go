@@ -1,0 +1,199 @@
+package enforcer
+
+import (
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mudguard/dhcp"
+)
+
+const (
+	maxAddrsOfDevice = 16
+	forgetAddrAfter  = 24 * time.Hour   // an address without a lease that nobody uses
+	claimAfter       = 10 * time.Minute // so long must an address be unused before another device may have it
+)
+
+// lease notes that a DHCP server gave a device an address.
+func (e *Engine) lease(d *Device, a netip.Addr, length time.Duration) {
+	if !e.addAddr(d, a, true) {
+		return
+	}
+	s := seconds(0)
+	if length > 0 && length < math.MaxInt64 {
+		s = seconds((length + time.Second - 1) / time.Second)
+	}
+	if had, ok := d.Leases[a]; !ok || had != s {
+		if d.Leases == nil {
+			d.Leases = map[netip.Addr]seconds{}
+		}
+		d.Leases[a] = s
+		e.dirty = e.dirty || d.kept()
+	}
+	d.runs(a, e.Now())
+	if d.Away != "" {
+		e.Log.Info("device is back", "mac", d.MAC.String(), "addr", a.String())
+		d.Away, e.dirty = "", true
+	}
+}
+
+// runs lets a lease run from now on.
+func (d *Device) runs(a netip.Addr, now time.Time) {
+	if d.ends == nil {
+		d.ends = map[netip.Addr]time.Time{}
+	}
+	delete(d.ends, a)
+	if s := d.Leases[a]; s > 0 {
+		d.ends[a] = now.Add(time.Duration(s) * time.Second)
+	}
+}
+
+// leaseOver takes an address from a device. Where it was its last lease, the device has left: what it may do is over until a
+// server gives it an address again (R8520-1.9-b, NIST IoT-7 and IoT-8). The binding to its URL is not.
+func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
+	_, leased := d.Leases[a]
+	if !leased && !slices.Contains(d.Addrs, a) {
+		return
+	}
+	delete(d.Leases, a)
+	delete(d.ends, a)
+	e.dropAddr(d, a)
+	if leased && len(d.Leases) == 0 && !d.URL.IsZero() {
+		d.Away = how
+		e.Log.Info("device left", "mac", d.MAC.String(), "addr", a.String(), "how", how)
+	}
+	e.dirty = e.dirty || d.kept()
+	e.cutAll(d, a)
+}
+
+// refusedLease ends a device's IPv4 leases: the server told it to start over (RFC 2131 section 3.2).
+func (e *Engine) refusedLease(d *Device) {
+	for _, a := range slices.Collect(maps.Keys(d.Leases)) {
+		if a.Is4() {
+			e.leaseOver(d, a, "the DHCP server refused it the address that it had")
+		}
+	}
+}
+
+// uses notes that a device was heard using an address (RDHCP-slaac, RDHCP-static).
+func (e *Engine) uses(d *Device, a netip.Addr) { e.addAddr(d, a.Unmap().WithZone(""), false) }
+
+// addAddr binds an address to a device, and says whether it is the device's now: it is one device's at a time. A DHCP server's
+// word counts more than what hosts say of themselves, and who has an address keeps it while he uses it (T15).
+func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || e.site.OwnAddr(a) {
+		return false
+	}
+	now := e.Now()
+	if slices.Contains(d.Addrs, a) {
+		d.used[a] = now
+		return true
+	}
+	for _, other := range e.devices {
+		if !slices.Contains(other.Addrs, a) {
+			continue
+		}
+		if !leased && other.keeps(a, now) {
+			if e.news("claim " + d.MAC.String() + a.String()) {
+				e.Log.Warn("a device uses the address of another; it stays the other's", "mac", d.MAC.String(), "addr", a.String(), "of", other.MAC.String())
+			}
+			return false
+		}
+		delete(other.Leases, a)
+		delete(other.ends, a)
+		e.dropAddr(other, a)
+	}
+	e.makeRoom(d)
+	d.Addrs = append(d.Addrs, a)
+	if d.used == nil {
+		d.used = map[netip.Addr]time.Time{}
+	}
+	d.used[a] = now
+	e.fresh = append(e.fresh, owned{d, a})
+	e.dirty = e.dirty || d.kept()
+	e.stale = true
+	return true
+}
+
+// keeps says that an address is still a device's own.
+func (d *Device) keeps(a netip.Addr, now time.Time) bool {
+	_, leased := d.Leases[a]
+	return leased || now.Sub(d.used[a]) < claimAfter
+}
+
+// makeRoom forgets the address without a lease that was unused for longest, else any (T16).
+func (e *Engine) makeRoom(d *Device) {
+	if len(d.Addrs) < maxAddrsOfDevice {
+		return
+	}
+	oldest := d.Addrs[0]
+	for _, a := range d.Addrs {
+		_, leased := d.Leases[a]
+		_, than := d.Leases[oldest]
+		if than && !leased || than == leased && d.used[a].Before(d.used[oldest]) {
+			oldest = a
+		}
+	}
+	delete(d.Leases, oldest)
+	delete(d.ends, oldest)
+	e.dropAddr(d, oldest)
+}
+
+func (e *Engine) dropAddr(d *Device, a netip.Addr) {
+	if i := slices.Index(d.Addrs, a); i >= 0 {
+		d.Addrs = slices.Delete(d.Addrs, i, i+1)
+		delete(d.used, a)
+		e.dirty = e.dirty || d.kept()
+		e.stale = true
+	}
+}
+
+// age ends what is over: leases, addresses that nobody uses, announcements.
+func (e *Engine) age(now time.Time) {
+	for _, d := range e.devices {
+		for a, end := range d.ends {
+			if !end.After(now) {
+				e.leaseOver(d, a, "its lease ended")
+			}
+		}
+		for a, at := range d.used {
+			if _, leased := d.Leases[a]; !leased && now.Sub(at) > forgetAddrAfter {
+				e.dropAddr(d, a)
+				e.cutAll(d, a)
+			}
+		}
+		if d.age(now) {
+			e.dirty, e.stale = true, true
+		}
+	}
+}
+
+// restoreAddrs lets leases run anew: nobody heard what happened to them while we were away, and missing news takes nothing from
+// a device (standards.md 9.2).
+func (d *Device) restoreAddrs(now time.Time) {
+	d.used = map[netip.Addr]time.Time{}
+	for _, a := range d.Addrs {
+		d.used[a] = now
+	}
+	for a := range d.Leases {
+		d.runs(a, now)
+	}
+	if _, ok := d.Announced[string(sourceLLDP)]; ok {
+		d.fades(string(sourceLLDP), now.Add(lldpTTL))
+	}
+}
+
+const (
+	sourceLLDP = dhcp.Source("lldp")
+	lldpTTL    = 2 * time.Minute // IEEE 802.1AB's default
+)
+
+// fades says until when an announcement holds if it is not repeated.
+func (d *Device) fades(source string, at time.Time) {
+	if d.gone == nil {
+		d.gone = map[string]time.Time{}
+	}
+	d.gone[source] = at
+}
