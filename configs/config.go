@@ -53,6 +53,8 @@ type Limits struct {
 type Fetch struct {
 	CAFiles      []string      `yaml:"ca_files"`      // in addition to the system's
 	PrivateHosts []string      `yaml:"private_hosts"` // lower-case names, or addresses in canonical text
+	AllowHosts   []string      `yaml:"allow_hosts"`   // if any, no other host is asked; with all names below
+	DenyHosts    []string      `yaml:"deny_hosts"`    // never asked; with all names below
 	Timeout      time.Duration `yaml:"timeout"`
 	MaxSize      int64         `yaml:"max_size"` // bytes
 }

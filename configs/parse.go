@@ -108,6 +108,8 @@ func (f *Fetch) keys() []key {
 	return []key{
 		{"ca_files", list(&f.CAFiles, filePath())},
 		{"private_hosts", list(&f.PrivateHosts, urlHost())},
+		{"allow_hosts", list(&f.AllowHosts, nameSuffix())},
+		{"deny_hosts", list(&f.DenyHosts, nameSuffix())},
 		{"timeout", one(&f.Timeout, duration(100*time.Millisecond, 10*time.Minute, "100ms to 10m"))},
 		{"max_size", one(&f.MaxSize, size(1<<10, 64<<20, "1KiB to 64MiB"))},
 	}

@@ -51,6 +51,7 @@ limits: {new_flows: 10/minute, burst: 5}
 fetch:
   ca_files: [/etc/ssl/a.pem, b.pem]
   private_hosts: [MUD.Home.Arpa., 192.168.1.5, "[FD00::5]"]
+  allow_hosts: [Maker.Example]
   timeout: 1500ms
   max_size: 65536
 signatures: {policy: warn, ca_files: [/c.pem]}
@@ -83,7 +84,7 @@ func TestParseEverything(t *testing.T) {
 		Unmanaged: Block, Failed: Allow, Onboarding: OnboardApprove, Mode: Observe, OnExit: Remove, Mark: 1024,
 		Limits: Limits{Rate{10, time.Minute}, 5},
 		Fetch: Fetch{
-			[]string{"/etc/ssl/a.pem", "b.pem"}, []string{"mud.home.arpa", "192.168.1.5", "fd00::5"},
+			[]string{"/etc/ssl/a.pem", "b.pem"}, []string{"mud.home.arpa", "192.168.1.5", "fd00::5"}, []string{"maker.example"}, nil,
 			1500 * time.Millisecond, 65536,
 		},
 		Signatures: Signatures{Warn, []string{"/c.pem"}}, Dialect: Legacy, Literal: true,

@@ -139,3 +139,10 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func toJSON(t testing.TB, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	must(t, err)
+	return string(raw)
+}

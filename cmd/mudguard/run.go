@@ -208,7 +208,7 @@ func (d *daemon) setUp() error {
 	d.fetcher, err = newProfiles(fetch.Config{
 		Clock:   d.clock,
 		CAFiles: d.cfg.Fetch.CAFiles, PrivateHosts: d.cfg.Fetch.PrivateHosts, Timeout: d.cfg.Fetch.Timeout,
-		MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
+		AllowHosts: d.cfg.Fetch.AllowHosts, DenyHosts: d.cfg.Fetch.DenyHosts, MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
 		Policy: fetch.Policy(d.cfg.Signatures.Policy), SignerCAFiles: d.cfg.Signatures.CAFiles,
 		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN,
 	}, d.log)

@@ -41,6 +41,8 @@ const (
 type Config struct {
 	CAFiles       []string         // PEM roots in addition to the system's, for https
 	PrivateHosts  []string         // URL hosts allowed to resolve to private or loopback addresses
+	AllowHosts    []string         // if any, no other host is asked; each with all names below it (R8520-16-m)
+	DenyHosts     []string         // never asked; each with all names below it
 	Timeout       time.Duration    // whole retrieval of one file, and again of its signature
 	MaxSize       int64            // bytes of a MUD file; 0: mud.MaxFileSize
 	CacheDir      string           // "": no disk cache

@@ -302,6 +302,32 @@ func TestFetchTLS(t *testing.T) {
 	})
 }
 
+// R8520-16-m: hosts that the administrator does not want asked are not.
+func TestFetchWelcome(t *testing.T) {
+	s := newSite(t)
+	s.put("/lamp", mediaFile, mudFile(s.at("/lamp"), ""))
+	for _, c := range []struct {
+		allow, deny []string
+		why         string
+	}{
+		{nil, nil, ""}, {[]string{"example"}, nil, ""}, {[]string{siteHost}, []string{"other.example"}, ""},
+		{[]string{"other.example"}, nil, "allow_hosts"}, {[]string{"amp.example"}, nil, "allow_hosts"},
+		{nil, []string{"example"}, "deny_hosts"}, {[]string{siteHost}, []string{siteHost}, "deny_hosts"},
+	} {
+		cfg := s.config(nil)
+		cfg.Policy, cfg.AllowHosts, cfg.DenyHosts = Ignore, c.allow, c.deny
+		_, err := newClient(t, cfg).Fetch(t.Context(), mudURL(t, s.at("/lamp")))
+		if asked := len(s.requests()) > 0; asked != (c.why == "") {
+			t.Errorf("%v, %v: asked %v", c.allow, c.deny, asked)
+		}
+		if c.why == "" {
+			must(t, err)
+		} else {
+			wantError(t, err, KindURL, c.why)
+		}
+	}
+}
+
 func TestFetchNoServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

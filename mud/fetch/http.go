@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,6 +109,9 @@ func (c *Client) get(ctx context.Context, q request) (reply, error) {
 	if err != nil || req.URL.Scheme != "https" || req.URL.User != nil {
 		return reply{}, fail(KindURL, "%q is not an https URL that can be fetched", q.url)
 	}
+	if err := c.cfg.welcome(req.URL.Hostname()); err != nil {
+		return reply{}, err
+	}
 	req.Header.Set("Accept", q.accept)
 	req.Header.Set("Accept-Language", c.cfg.Language)
 	req.Header.Set("Accept-Encoding", "identity") // a signature is over these bytes and no others (T-37)
@@ -129,6 +133,19 @@ func (c *Client) get(ctx context.Context, q request) (reply, error) {
 		return reply{}, explain(ctx.Err())
 	}
 	return r, err
+}
+
+// welcome refuses hosts that the administrator does not want asked (R8520-16-m). Redirects stay on one host.
+func (cfg Config) welcome(host string) error {
+	host = normalHost(host)
+	below := func(name string) bool { return host == name || strings.HasSuffix(host, "."+name) }
+	switch {
+	case slices.ContainsFunc(cfg.DenyHosts, below):
+		return fail(KindURL, "%q is listed in fetch.deny_hosts", host)
+	case len(cfg.AllowHosts) > 0 && !slices.ContainsFunc(cfg.AllowHosts, below):
+		return fail(KindURL, "%q is not listed in fetch.allow_hosts", host)
+	}
+	return nil
 }
 
 func setIf(h http.Header, key, value string) {
