@@ -191,7 +191,7 @@ func TestManyMACs(t *testing.T) {
 	}
 	for i := range 1000 {
 		a := netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x77, 14: byte(i >> 8), 15: byte(i)})
-		w.e.Neighbour(d.MAC, enforcertest.LAN, a)
+		w.e.Neighbour(d.MAC, enforcertest.LAN, a, false)
 	}
 	if len(d.Addrs) > enforcer.MaxAddrsOfDevice {
 		t.Errorf("%d addresses of one device", len(d.Addrs))
@@ -204,22 +204,22 @@ func TestAddresses(t *testing.T) {
 	w := newWorld(t).start()
 	lamp, hub := w.sight("lamp", ""), w.sight("hub", "")
 	a, static := enforcertest.HostNamed("lamp").V4, netip.MustParseAddr("192.168.77.77")
-	w.e.Neighbour(hub.MAC, enforcertest.LAN, a)
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, a, false)
 	w.now = w.now.Add(24 * time.Hour)
-	w.e.Neighbour(hub.MAC, enforcertest.LAN, a)
-	w.e.Neighbour(lamp.MAC, enforcertest.LAN, static)
-	w.e.Neighbour(hub.MAC, enforcertest.LAN, static)
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, a, false)
+	w.e.Neighbour(lamp.MAC, enforcertest.LAN, static, false)
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, static, false)
 	if len(lamp.Addrs) != 2 || len(hub.Addrs) != 1 {
 		t.Errorf("lamp %v, hub %v", lamp.Addrs, hub.Addrs)
 	}
 	w.now = w.now.Add(time.Hour)
-	w.e.Neighbour(hub.MAC, enforcertest.LAN, static) // nobody used it any more
+	w.e.Neighbour(hub.MAC, enforcertest.LAN, static, false) // nobody used it any more
 	w.hear(dhcp.Sighting{MAC: hub.MAC, Kind: dhcp.Bound, Addr: a})
 	if len(lamp.Addrs) != 0 || len(hub.Addrs) != 3 {
 		t.Errorf("lamp %v, hub %v", lamp.Addrs, hub.Addrs)
 	}
 	for _, s := range []string{"192.168.77.1", "fd77::1", "0.0.0.0", "127.0.0.1", "224.0.0.1", "::", "ff02::1"} {
-		w.e.Neighbour(hub.MAC, enforcertest.LAN, netip.MustParseAddr(s))
+		w.e.Neighbour(hub.MAC, enforcertest.LAN, netip.MustParseAddr(s), false)
 	}
 	if len(hub.Addrs) != 3 {
 		t.Errorf("hub took %v", hub.Addrs)

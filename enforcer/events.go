@@ -108,13 +108,17 @@ func (e *Engine) handOut(class string, addrs []netip.Addr) {
 	}
 }
 
-// Neighbour takes an address that the kernel saw a host on the LAN use.
-func (e *Engine) Neighbour(mac dhcp.MAC, iface string, a netip.Addr) {
-	if d := e.devices[mac]; d != nil {
+// Neighbour takes an address that the kernel saw a host on the LAN use: now, or some time ago where stale.
+func (e *Engine) Neighbour(mac dhcp.MAC, iface string, a netip.Addr, stale bool) {
+	d := e.devices[mac]
+	if d == nil || stale && (d.Away != "" || slices.Contains(d.Addrs, a)) {
+		return
+	}
+	if !stale {
 		d.LastSeen = e.Now()
 		e.note(d, &d.Interface, iface)
-		e.uses(d, a)
 	}
+	e.uses(d, a)
 }
 
 // Hold keeps a device to infrastructure until it is approved or released.

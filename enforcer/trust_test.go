@@ -397,7 +397,7 @@ func TestLeases(t *testing.T) {
 			if w.can("lamp", "evil", "tcp", 23) || w.can("lamp", "gateway", "udp", 53) || d.URL.String() != lampURL {
 				t.Error("who left may do more than who is there, or is forgotten")
 			}
-			w.e.Neighbour(h.MAC, enforcertest.LAN, h.V4) // that it uses the address all the same changes nothing
+			w.e.Neighbour(h.MAC, enforcertest.LAN, h.V4, false) // that it uses the address all the same changes nothing
 			w.sync()
 			if strings.Contains(w.text(), "cloud.example") {
 				t.Error("back without a lease")

@@ -274,7 +274,7 @@ func (d *daemon) repair() {
 
 func (d *daemon) neighbour(n kernel.Neighbour) {
 	if slices.Contains(d.cfg.LAN.Interfaces, n.Interface) {
-		d.engine.Post(func(e *enforcer.Engine) { e.Neighbour(n.MAC, n.Interface, n.Addr) })
+		d.engine.Post(func(e *enforcer.Engine) { e.Neighbour(n.MAC, n.Interface, n.Addr, n.Stale) })
 	}
 }
 

@@ -19,6 +19,7 @@ type Neighbour struct {
 	MAC       dhcp.MAC
 	Addr      netip.Addr
 	Interface string
+	Stale     bool // nobody confirmed it for a while: the kernel keeps such entries for as long as it has room
 }
 
 // Iface is a network interface.
@@ -98,7 +99,7 @@ func (h *Host) Neighbours() ([]Neighbour, error) {
 }
 
 func neighbour(n netlink.Neigh, name string) (Neighbour, bool) {
-	out := Neighbour{Interface: name}
+	out := Neighbour{Interface: name, Stale: n.State == netlink.NUD_STALE}
 	addr, ok := netip.AddrFromSlice(n.IP)
 	if !ok || n.State&usableNeighbour == 0 || len(n.HardwareAddr) != len(out.MAC) || out.Interface == "" {
 		return out, false
