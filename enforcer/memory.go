@@ -193,6 +193,10 @@ func setOf(e Expr) string {
 		return e.Map
 	case UpdateAddr:
 		return e.Set
+	case Ask:
+		return e.Set
+	case Answer:
+		return e.Set
 	case Limit:
 		return e.Set
 	}
@@ -241,16 +245,27 @@ func (m *Memory) Send(site *Site, p Packet) Result {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p.State == "" {
-		p.State, p.Reply = m.track(p.Flow)
+		p.State, p.Reply = m.track(p)
 	}
 	res := Evaluate(m.rules, site, p, nil)
+	for _, a := range res.Asked {
+		t := m.rules.Inet
+		if a.Family == Bridge {
+			t = m.rules.Bridge
+		}
+		t.Sets[a.Set].Elements[a.Key] = Element{}
+	}
 	if res.Accept && p.State == "new" {
 		m.flows = append(m.flows, p.Flow)
 	}
 	return res
 }
 
-func (m *Memory) track(f Flow) (state string, reply bool) {
+func (m *Memory) track(p Packet) (state string, reply bool) {
+	f := p.Flow
+	if p.EtherType != 0 {
+		return "untracked", false
+	}
 	back := f
 	back.Src, back.Dst, back.Sport, back.Dport = f.Dst, f.Src, f.Dport, f.Sport
 	answers := true

@@ -81,7 +81,7 @@ func (s shot) content() (uint16, []byte) {
 	switch {
 	case s.wrap != nil:
 		return s.wrap(mark)
-	case s.k.ARP:
+	case s.k.EtherType == unix.ETH_P_ARP:
 		return unix.ETH_P_ARP, append(arp(s.k), mark...)
 	}
 	b := ipPacket(s.k.Src, s.k.Dst, s.k.Proto, s.transport(mark))

@@ -209,7 +209,7 @@ func (l *lab) toLink() []odd {
 		return unix.ETH_P_IPV6, b
 	}
 	query := l.group("lamp", everybody, "192.168.77.10", "192.168.77.50", enforcer.Flow{})
-	query.k.ARP = true
+	query.k.EtherType = unix.ETH_P_ARP
 	mdns := enforcer.Flow{Proto: unix.IPPROTO_UDP, Sport: 5353, Dport: 5353}
 	return []odd{
 		{name: "ARP query", shot: query, want: true},

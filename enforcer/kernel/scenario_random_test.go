@@ -121,7 +121,7 @@ func (d *draw) fresh() shot {
 		back := f
 		back.Src, back.Dst, back.Sport, back.Dport = f.Dst, f.Src, f.Dport, f.Sport
 		icmp := f.Proto == unix.IPPROTO_ICMP || f.Proto == unix.IPPROTO_ICMPV6 // each has an identifier of its own
-		if icmp || s.k.ARP || !d.seen[f] && !d.seen[back] {
+		if icmp || s.k.EtherType != 0 || !d.seen[f] && !d.seen[back] {
 			d.seen[f] = true
 			s.echo, s.seq = uint16(len(d.seen)), 1000
 			s.k.State = state(s.k)
@@ -171,7 +171,9 @@ func (d *draw) lateral(s *shot, a enforcertest.Host, six bool) {
 	case d.IntN(4) == 0:
 		s.k.Dst = d.beyond(six)
 	default:
-		s.k.ARP = !six && d.IntN(16) == 0
+		if !six && d.IntN(16) == 0 {
+			s.k.EtherType = unix.ETH_P_ARP
+		}
 	}
 }
 
@@ -223,7 +225,7 @@ func (d *draw) stranger(s *shot, six bool) {
 }
 
 func (d *draw) content(k *enforcer.Packet, six bool) {
-	if k.ARP {
+	if k.EtherType != 0 {
 		return
 	}
 	icmp := uint8(unix.IPPROTO_ICMP)
