@@ -44,7 +44,7 @@ type builder struct {
 // where those are not restricted. known gives the elements that a learned set should have when it is made; may be nil.
 func Build(site *Site, members []Member, block *Compiled, known func(set string) map[Key]Element) Ruleset {
 	b := &builder{site: site, block: block, members: members, known: known, inet: newTable(Inet)}
-	if slices.ContainsFunc(site.LAN, func(l LANInterface) bool { return l.Bridge }) {
+	if site.bridged() {
 		b.bridge = newTable(Bridge)
 	}
 	for _, m := range members {

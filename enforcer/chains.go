@@ -98,14 +98,17 @@ func (c *compiler) inet(out, in direction) {
 	if !c.p.Observe {
 		guard = []Rule{{Exprs: []Expr{jump(chainGuard)}}}
 	}
-	bridged := slices.ContainsFunc(c.site.LAN, func(l LANInterface) bool { return l.Bridge })
 	head := append(slices.Clone(guard), c.replyCheck(list, "outr", out.replies, c.sent)...)
 	toHere := filter(ofIP(out.rules), func(f flowRule) bool { return !f.accept || f.specific })
-	var link []Rule
-	if bridged { // br_netfilter shows what a device sends to its link here too; both tables must agree
+	flows, link := c.hopped(ofIP(out.rules)), []Rule(nil)
+	if c.site.bridged() { // br_netfilter shows what a device sends to its link here too; both tables must agree
 		link = onLink(infraToGateway())
+		for _, f := range c.broadcast() {
+			f.onLAN = new(true)
+			flows = append(flows, f)
+		}
 	}
-	c.add(list, "_out", append(slices.Clone(link), head...), c.tail("out"), c.hopped(ofIP(out.rules)), c.sent)
+	c.add(list, "_out", append(slices.Clone(link), head...), c.tail("out"), flows, c.sent)
 	c.add(list, "_gw", append(infraToGateway(), head...), append(c.unheard(), c.tail("out")...), c.withAsking(Inet, toHere), c.sent)
 	c.add(list, "_back", nil, nil, turned(in.rules), c.sent)
 	c.checks(list, checkOut, link, c.hopped(out.packets), c.sent)
@@ -173,7 +176,7 @@ func returning(r Rule) Rule {
 // from anywhere.
 func (c *compiler) bridge(out, in direction) {
 	list := &c.out.Bridge
-	flows := out.rules
+	flows := append(slices.Clone(out.rules), c.broadcast()...)
 	if c.site.Bridge == BridgeConntrack {
 		c.checks(list, checkOut, infraLateral(), out.packets, c.sent)
 	} else { // it sees every packet of a flow

@@ -59,9 +59,8 @@ func Compile(p Policy, site *Site) *Compiled {
 	if p.Kind != PolicyQuarantine {
 		out.rules = append(out.rules, c.defaults()...)
 	}
-	out.rules = append(out.rules, c.broadcast()...)
 	c.inet(out, in)
-	if slices.ContainsFunc(site.LAN, func(l LANInterface) bool { return l.Bridge }) {
+	if site.bridged() {
 		c.bridge(out, in)
 	}
 	c.finish()
@@ -318,7 +317,7 @@ func (c *compiler) defaults() []flowRule {
 	return out
 }
 
-// broadcast is local policy: to all hosts of the device's own segment, which no router forwards (RMX-2.4-a, T-17).
+// broadcast is local policy: to all hosts of the device's own segment (RMX-2.4-a, T-17).
 func (c *compiler) broadcast() []flowRule {
 	if c.p.Kind != PolicyProfile || c.site.Literal {
 		return nil

@@ -75,7 +75,7 @@ func (c *compiler) withReplies(flows, other, dropped []flowRule) []flowRule {
 		return !f.accept && f.head != nil && f.opener != mud.DirectionAny
 	})...)
 	for _, f := range turned(other) {
-		if f.accept && f.proto != nil && !slices.ContainsFunc(f.remote, isGroup) {
+		if f.accept && f.proto != nil {
 			f.reply = true
 			f.comment = comment("replies: " + f.comment)
 			out = append(out, f)
@@ -105,16 +105,15 @@ func (c *compiler) hopped(flows []flowRule) []flowRule {
 			out = append(out, f)
 			continue
 		}
-		on, off := true, false
 		hop := f
 		if hop.head = oneLess(f.head, i); hop.head != nil {
 			if f.accept && c.site.Bridge == BridgeMark {
-				hop.onLAN = &off
+				hop.onLAN = new(false)
 			}
 			out = append(out, hop)
 		}
 		if c.site.Bridge == BridgeMark {
-			f.onLAN = &on
+			f.onLAN = new(true)
 			out = append(out, f)
 		}
 	}

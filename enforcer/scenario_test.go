@@ -61,9 +61,15 @@ func probe(t *testing.T, m *enforcer.Memory, site *enforcer.Site, p enforcertest
 	if !res.Accept && res.Logged == "" && p.Proto != "tcp" {
 		t.Errorf("%s: denied without a word; rules %v", p.Name, res.Steps)
 	}
-	if p.Want && p.Proto != "icmp" && p.Proto != "icmpv6" {
-		if back := m.Send(site, p.Reply()); !back.Accept {
-			t.Errorf("%s: the reply is denied; rules %v", p.Name, back.Steps)
+	if !p.Want || p.Proto != "tcp" && p.Proto != "udp" {
+		return
+	}
+	if back := m.Send(site, p.Reply()); !back.Accept {
+		t.Errorf("%s: the reply is denied; rules %v", p.Name, back.Steps)
+	}
+	for i, l := range p.Later {
+		if res := m.Send(site, l.Packet(p)); res.Accept != l.Want {
+			t.Errorf("%s: later packet %d: allowed %v, want %v; rules %v", p.Name, i, res.Accept, l.Want, res.Steps)
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 	p := e.profiles[d.URL]
 	if p == nil || p.doc == nil {
 		if whole {
-			v.Infrastructure = infrastructure(j)
+			v.Infrastructure = infrastructure(j, &e.site)
 			v.Denials = e.Denials(0, d.MAC)
 		}
 		return v
@@ -94,10 +94,10 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 		LastUpdate: pr.LastUpdate, NextRefresh: p.next.UTC(), Signer: p.doc.Signer, SHA256: p.doc.SHA256, Supported: pr.Supported,
 		Allows: describeProfile(&pr)}
 	if whole {
-		v.Infrastructure = infrastructure(j)
+		v.Infrastructure = infrastructure(j, &e.site)
 		v.Problems = p.doc.Problems
 		v.Denials = e.Denials(0, d.MAC)
-		v.ACEs = aceViews(&p.doc.Profile, e.hits(e.inForce[d.MAC]))
+		v.ACEs = aceViews(&p.doc.Profile, &e.site, e.hits(e.inForce[d.MAC]))
 		for _, n := range compiledNames(e.inForce[d.MAC]) {
 			v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
 		}
@@ -106,13 +106,16 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 }
 
 // infrastructure lists what a device may do besides its profile: local policy, told apart from MUD (R8520-A-a).
-func infrastructure(j Judgement) []string {
+func infrastructure(j Judgement, site *Site) []string {
 	if j.Policy == nil {
 		return nil
 	}
 	out := []string{"DHCP and DHCPv6 with this network", "ARP, neighbour discovery, IGMP and MLD", "ICMP errors about its own flows"}
 	if j.Policy.Kind != PolicyQuarantine {
 		out = append(out, "DNS (UDP by RFC 8520, TCP by us) and NTP of this network")
+	}
+	if j.Policy.Kind == PolicyProfile && !site.Literal {
+		out = append(out, "UDP broadcast to its own network segment (255.255.255.255), which this gateway does not listen to")
 	}
 	return out
 }
@@ -146,7 +149,7 @@ func (e *Engine) hits(c *Compiled) map[*mud.ACE]Count {
 	return out
 }
 
-func aceViews(p *mud.Profile, hits map[*mud.ACE]Count) []ACEView {
+func aceViews(p *mud.Profile, site *Site, hits map[*mud.ACE]Count) []ACEView {
 	var out []ACEView
 	add := func(pol *mud.Policy, direction string, decide func(*mud.ACE) string) {
 		if pol == nil {
@@ -158,6 +161,9 @@ func aceViews(p *mud.Profile, hits map[*mud.ACE]Count) []ACEView {
 				Text: describeACE(a), Decision: decide(a), Packets: hits[a].Packets, Bytes: hits[a].Bytes}
 			if a.Action == mud.Accept {
 				v.Action = "accept"
+			}
+			if a.Match.EtherType != nil && !site.bridged() {
+				v.Decision = "not applied: no LAN interface is a bridge, so no frames between hosts pass this gateway"
 			}
 			if a.Refused != "" {
 				v.Decision = "refused: " + clean(a.Refused)

@@ -37,7 +37,7 @@ func (l *lab) random(t *testing.T, seed uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge := func(s shot) enforcer.Result { return enforcer.Evaluate(rules, &r.setup.Site, s.k, nil) }
+	judge := func(s shot) enforcer.Result { return enforcer.Evaluate(rules, &r.setup.Site, s.judged(), nil) }
 	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0)), lab: l, seen: map[enforcer.Flow]bool{}}
 	shots := make([]shot, randomPackets)
 	for i := range shots {
@@ -123,7 +123,7 @@ func (d *draw) fresh() shot {
 		icmp := f.Proto == unix.IPPROTO_ICMP || f.Proto == unix.IPPROTO_ICMPV6 // each has an identifier of its own
 		if icmp || s.k.EtherType != 0 || !d.seen[f] && !d.seen[back] {
 			d.seen[f] = true
-			s.echo, s.seq = uint16(len(d.seen)), 1000
+			s.head.Echo, s.head.Seq = uint16(len(d.seen)), 1000
 			s.k.State = state(s.k)
 			return s
 		}

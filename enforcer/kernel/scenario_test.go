@@ -105,8 +105,9 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	for i, p := range probes {
 		// Hosts of one wire meet at the gateway only if they go by it, as behind an access point that isolates its clients.
 		hairpin := p.Direction() == "lateral" && l.mode == enforcer.BridgeNone
-		shots = append(shots, shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), seq: 1000, echo: uint16(i),
-			viaGW: hairpin})
+		s := shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), head: p.Head, viaGW: hairpin}
+		s.head.Echo = uint16(i)
+		shots = append(shots, s)
 	}
 	r.round("", shots, func(i int) (bool, bool) { return probes[i].Want, l.judged(probes[i]) })
 	// The flows that the table opens have answers, those answers have a sequel, and when they are cut it is over.
@@ -122,6 +123,19 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	always := func(int) (bool, bool) { return true, true }
 	r.round("answer to ", answers, always)
 	r.round("sequel of ", sequels, always)
+	var later []shot
+	var steps []enforcertest.Later
+	for i, p := range opened {
+		for _, l := range p.Later {
+			s := sequels[i]
+			if l.Reply {
+				s = answers[i]
+				s.head.Seq++ // its SYN has been heard
+			}
+			later, steps = append(later, s.later(l)), append(steps, l)
+		}
+	}
+	r.round("later packet of ", later, func(i int) (bool, bool) { return steps[i].Want, true })
 	r.cut(sequels)
 	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) { return false, r.stateful(opened[i]) })
 }
@@ -156,7 +170,7 @@ func (r *table) round(what string, shots []shot, want func(int) (allowed, known 
 	r.t.Helper()
 	arrived := r.fire(shots)
 	for i, s := range shots {
-		res := r.mem.Send(&r.setup.Site, s.k)
+		res := r.mem.Send(&r.setup.Site, s.judged())
 		allowed, known := want(i)
 		if !known {
 			allowed = res.Accept
