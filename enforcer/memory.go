@@ -114,6 +114,9 @@ func deletions(t *Table, d TableDelta) error {
 		}
 		delete(t.Chains, name)
 	}
+	if err := checkReferences(t); err != nil { // of a map that goes too, but later
+		return err
+	}
 	for _, name := range d.DelSets {
 		if t.Sets[name] == nil {
 			return fmt.Errorf("there is no set %s to delete", name)

@@ -29,6 +29,7 @@ type Case struct {
 	Probes  []Probe
 	// Site changes the site before policies are compiled; may be nil.
 	Site func(*enforcer.Site)
+	LAN  string // "bridge" or "routed": only where the LAN is that
 	// Block puts devices without a policy under the restricted one (unmanaged: block).
 	Block bool
 }

@@ -17,7 +17,7 @@ const (
 // Scenario is the whole table.
 func Scenario() []Case {
 	all := slices.Concat(plainCases(), infrastructureCases(), portCases(), remoteCases(), classCases(), orderCases(), stateCases(),
-		matrix())
+		headCases(), packetCases(), localCases(), frameCases(), matrix())
 	for i := range all {
 		number(all[i].Probes)
 	}

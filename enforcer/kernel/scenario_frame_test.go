@@ -33,7 +33,7 @@ func (s shot) answer() shot {
 	r.from, r.to = s.to, s.from
 	r.k.In, r.k.Out, r.k.SrcMAC, r.k.DstMAC = s.k.Out, s.k.In, s.k.DstMAC, s.k.SrcMAC
 	r.k.Src, r.k.Dst, r.k.Sport, r.k.Dport = s.k.Dst, s.k.Src, s.k.Dport, s.k.Sport
-	r.head = enforcertest.Head{Seq: 5000, Ack: s.head.Seq + s.length(), Echo: s.head.Echo}
+	r.head = enforcertest.Head{Seq: 5000, Ack: s.head.Seq + s.length(), Echo: s.head.Echo, Rest: s.head.Rest}
 	switch s.k.Proto {
 	case unix.IPPROTO_TCP:
 		r.k.TCPFlags = 0x12
@@ -50,7 +50,7 @@ func (s shot) length() uint32 { return 1 + uint32(tokenLen+s.head.Pad) }
 
 // next is what the opener of a flow sends after its answer.
 func (s shot) next() shot {
-	s.head = enforcertest.Head{Seq: s.head.Seq + s.length(), Ack: 5001 + uint32(tokenLen), Echo: s.head.Echo}
+	s.head = enforcertest.Head{Seq: s.head.Seq + s.length(), Ack: 5001 + uint32(tokenLen), Echo: s.head.Echo, Rest: s.head.Rest}
 	if s.k.Proto == unix.IPPROTO_TCP {
 		s.k.TCPFlags = 0x10
 	}
