@@ -184,6 +184,7 @@ func (c *compiler) bridge(out, in direction) {
 	}
 	c.checks(list, checkIn, c.infraToDevice(true), in.packets, c.received)
 	head := append(c.bridgeReplies(false), infraLateral()...)
+	head = append(head, c.strays(list)...)
 	head = append(head, c.replyCheck(list, "outr", out.replies, c.sent)...)
 	c.add(list, "_out", head, c.tail("out"), c.withAsking(Bridge, flows), c.sent)
 	c.in(list, in, append(c.bridgeReplies(true), c.fromLink(in, out)...))
@@ -216,19 +217,21 @@ func (c *compiler) in(list *[]*Chain, in direction, replies []Rule) {
 	if bridge {
 		tail = append(c.answered(), tail...)
 	}
-	if !c.p.Observe && (!bridge || c.site.Bridge == BridgeConntrack) { // elsewhere the inet table sees to it
-		head = append(head, c.strays()...)
-	}
+	head = append(head, c.strays(list)...)
 	head = append(head, c.replyCheck(list, "inr", in.replies, c.received)...)
 	c.add(list, "_in", head, tail, withLater(in.rules), c.received)
 }
 
-// strays spares frames that are not IP where the profile speaks of such: to connection tracking they are invalid.
-func (c *compiler) strays() []Rule {
-	if !c.frames {
-		return strays()
+// strays drops packets of no flow where connection tracking knows them; in the other bridge modes the inet table sees to what
+// is routed. It spares frames that are not IP where the profile speaks of such: to connection tracking they are invalid.
+func (c *compiler) strays(list *[]*Chain) []Rule {
+	switch {
+	case c.p.Observe || list == &c.out.Bridge && c.site.Bridge != BridgeConntrack:
+		return nil
+	case c.frames:
+		return append(strays(IPVersion{false}), strays(IPVersion{true})...)
 	}
-	return append(strays(IPVersion{false}), strays(IPVersion{true})...)
+	return strays()
 }
 
 // answered accepts what hosts of this network answer to a question to a group, a moment ago (T-17).

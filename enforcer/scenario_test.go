@@ -32,25 +32,13 @@ func runCase(t *testing.T, c enforcertest.Case, mode enforcer.BridgeMode) {
 		t.Fatal(err)
 	}
 	for _, p := range c.Probes {
-		if judged(p, mode) {
-			probe(t, &m, &s.Site, p)
+		if p.Known(mode) {
+			probe(t, &m, &s.Site, p, mode)
 		}
 	}
 }
 
-// judged says whether the gateway sees a probe in a mode, and can tell it from a reply.
-func judged(p enforcertest.Probe, mode enforcer.BridgeMode) bool {
-	switch {
-	case p.Direction() != "lateral":
-		return true
-	case mode == enforcer.BridgeStateless:
-		reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443) // known by its ports only
-		return !reply || p.Want
-	}
-	return mode != enforcer.BridgeNone
-}
-
-func probe(t *testing.T, m *enforcer.Memory, site *enforcer.Site, p enforcertest.Probe) {
+func probe(t *testing.T, m *enforcer.Memory, site *enforcer.Site, p enforcertest.Probe, mode enforcer.BridgeMode) {
 	t.Helper()
 	res := m.Send(site, p.Packet())
 	if res.Accept != p.Want {
@@ -68,6 +56,14 @@ func probe(t *testing.T, m *enforcer.Memory, site *enforcer.Site, p enforcertest
 	}
 	if back := m.Send(site, p.Reply()); !back.Accept {
 		t.Errorf("%s: the reply is denied; rules %v", p.Name, back.Steps)
+	}
+	if p.Late != "" && p.Tracked(mode) {
+		if _, err := m.Cut(p.Packet().Src, nil); err != nil {
+			t.Fatal(err)
+		}
+		if res := m.Send(site, p.Reply()); res.Accept != (p.Late == "pass") {
+			t.Errorf("%s: the reply when the flow is forgotten: allowed %v, want %s; rules %v", p.Name, res.Accept, p.Late, res.Steps)
+		}
 	}
 	for i, l := range p.Later {
 		if res := m.Send(site, l.Packet(p)); res.Accept != l.Want {

@@ -192,7 +192,7 @@ func exprText(f TableFamily, e Expr) string {
 		}
 		return "meta nfproto " + pick(e.V6, "ipv6", "ipv4")
 	case L4:
-		return "meta l4proto " + protoName(e.Proto)
+		return "meta l4proto " + pick(e.Proto == protoICMPv6, "icmpv6", protoName(e.Proto)) // the other name is in /etc/protocols only
 	case AddrIn:
 		return addrField(e.V6, e.Dst) + " @" + e.Set
 	case AddrMap:

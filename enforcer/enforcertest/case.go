@@ -59,6 +59,8 @@ type Probe struct {
 	EtherType uint16
 	Want      bool   // it arrives, and so do replies to it
 	Log       string // prefix of the denial that it makes; "" where the test does not care
+	// Late says whether an answer arrives after the flow was forgotten: pass or stop; "" where the test does not care.
+	Late string
 	// Later are more packets of the flow, after it was opened and answered.
 	Later []Later
 }
@@ -88,6 +90,18 @@ func (p Probe) Direction() string {
 
 // Stateful says that stopping the probe takes connection tracking: it looks like a reply.
 func (p Probe) Stateful() bool { return p.Flags != 0 && p.Flags != SYN }
+
+// Known says whether a gateway of a mode can tell what happens to the probe. Where it knows replies by their ports and flags
+// only, it lets pass what looks like one.
+func (p Probe) Known(mode enforcer.BridgeMode) bool {
+	reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443)
+	return p.Tracked(mode) || !reply || p.Want
+}
+
+// Tracked says whether a gateway of a mode tracks the flow of the probe.
+func (p Probe) Tracked(mode enforcer.BridgeMode) bool {
+	return p.Direction() != "lateral" || mode != enforcer.BridgeStateless
+}
 
 // FromHost is the sender.
 func (p Probe) FromHost() Host { return HostNamed(p.From) }

@@ -1,7 +1,6 @@
 package enforcertest
 
 import (
-	"fmt"
 	"net/netip"
 
 	"mudguard/enforcer"
@@ -191,5 +190,3 @@ func stateCases() []Case {
 	trusted.Site = func(s *enforcer.Site) { s.Trusted = append(s.Trusted, HostNamed("neighbour").MAC) }
 	return append(list, trusted)
 }
-
-func rowName(a, b string) string { return fmt.Sprintf("R8520-4.8-b %s, direction-initiated %s", a, b) }

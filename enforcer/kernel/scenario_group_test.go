@@ -172,7 +172,7 @@ func TestScenarioBroadcastLiteral(t *testing.T) {
 
 // TestAskedFor: ten seconds, in both tables.
 func TestAskedFor(t *testing.T) {
-	l := newLab(t, enforcer.BridgeMark)
+	l := newLab(t, enforcer.BridgeStateless)
 	a := &asker{table: l.load(t, asking(false)), port: 44000}
 	l.join("224.0.0.251")
 	a.ask("lamp", "224.0.0.251", 5353, true, true)

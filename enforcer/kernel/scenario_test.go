@@ -90,16 +90,6 @@ func takeLearned(r enforcer.Ruleset) []enforcer.Learned {
 	return out
 }
 
-// judged says whether the gateway sees a probe in a mode, and can tell it from a reply. Those that it cannot tell are
-// sent nevertheless, and compared with Memory only.
-func (l *lab) judged(p enforcertest.Probe) bool {
-	if p.Direction() != "lateral" || l.mode != enforcer.BridgeStateless {
-		return true
-	}
-	reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443)
-	return !reply || p.Want
-}
-
 func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	r := l.load(t, c)
 	probes := c.Probes
@@ -111,7 +101,7 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 		s.head.Echo = uint16(i)
 		shots = append(shots, s)
 	}
-	r.round("", shots, func(i int) (bool, bool) { return probes[i].Want, l.judged(probes[i]) })
+	r.round("", shots, func(i int) (bool, bool) { return probes[i].Want, probes[i].Known(l.mode) })
 	// The flows that the table opens have answers, those answers have a sequel, and when they are cut it is over.
 	var opened []enforcertest.Probe
 	var answers, sequels []shot
@@ -139,13 +129,17 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	}
 	r.round("later packet of ", later, func(i int) (bool, bool) { return steps[i].Want, true })
 	r.cut(sequels)
-	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) { return false, r.stateful(opened[i]) })
+	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) {
+		if late := opened[i].Late; late != "" {
+			return late == "pass", opened[i].Tracked(r.mode)
+		}
+		return false, r.stateful(opened[i])
+	})
 }
 
 // stateful says whether only connection tracking admits the answers to a probe: SYN/ACK never opens anything.
 func (r *table) stateful(p enforcertest.Probe) bool {
-	lateral := p.Direction() == "lateral" && r.mode == enforcer.BridgeStateless
-	return p.Proto == "tcp" && !lateral && (r.managed[p.From] || r.managed[p.To])
+	return p.Proto == "tcp" && p.Tracked(r.mode) && (r.managed[p.From] || r.managed[p.To])
 }
 
 // cut ends the flows that probes opened, in the kernel and in Memory.
