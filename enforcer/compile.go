@@ -140,11 +140,21 @@ func unmirrored(to, from []*mud.ACE) []*mud.ACE {
 	})
 }
 
+// sameFlow says that b is about the packets of flows as a describes them, in the other direction.
 func sameFlow(a, b mud.Match) bool {
 	return a.Family == b.Family && equalPtr(a.Protocol, b.Protocol) && slices.Equal(a.Remotes, b.Remotes) &&
 		a.RemotePort == b.RemotePort && a.LocalPort == b.LocalPort &&
-		equalPtr(a.ICMPType, b.ICMPType) && equalPtr(a.ICMPCode, b.ICMPCode) && equalPtr(a.EtherType, b.EtherType) &&
+		(equalPtr(a.ICMPType, b.ICMPType) || answersType(a, b)) && equalPtr(a.ICMPCode, b.ICMPCode) && equalPtr(a.EtherType, b.EtherType) &&
 		a.RemoteMAC == b.RemoteMAC && a.LocalMAC == b.LocalMAC && slices.Equal(a.Fields, b.Fields)
+}
+
+// answersType says that b is about the ICMP messages that answer those of a.
+func answersType(a, b mud.Match) bool {
+	if a.ICMPType == nil || b.ICMPType == nil || a.Protocol == nil {
+		return false
+	}
+	reply, ok := icmpReply(*a.Protocol == protoICMPv6, *a.ICMPType)
+	return ok && reply == *b.ICMPType
 }
 
 func equalPtr[T comparable](a, b *T) bool {

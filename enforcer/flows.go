@@ -23,16 +23,57 @@ func ofIP(flows []flowRule) []flowRule {
 // beforehand, and what is not IP has no replies. Where this leaves out an accept the flow is denied; a drop is not lost, it
 // meets the packets it is about one by one.
 func plain(flows []flowRule) []flowRule {
-	return filter(flows, func(f flowRule) bool { return !f.frame && f.head == nil })
-}
-
-// turned are the rules for replies to flows that were admitted whatever the header fields of the replies.
-func turned(flows []flowRule) []flowRule {
-	out := filter(flows, func(f flowRule) bool { return !f.frame && (f.accept || f.head == nil) })
-	for i := range out {
-		out[i].head = nil
+	var out []flowRule
+	for _, f := range flows {
+		request, ok := otherType(f, func(t uint8) (uint8, bool) { return icmpRequest(f.v6, t) })
+		if f.icmpType = request; ok && !f.frame && f.head == nil {
+			out = append(out, f)
+		}
 	}
 	return out
+}
+
+// turned are the rules for replies to flows that were admitted, whatever the header fields of the replies.
+func turned(flows []flowRule) []flowRule {
+	var out []flowRule
+	for _, f := range flows {
+		reply, ok := otherType(f, func(t uint8) (uint8, bool) { return icmpReply(f.v6, t) })
+		if ok && !f.frame && (f.accept || f.head == nil) {
+			f.icmpType, f.head = reply, nil
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// otherType is the ICMP type at the other end of a flow; not ok where no messages of the rule's have one.
+func otherType(f flowRule, other func(uint8) (uint8, bool)) (*uint8, bool) {
+	if f.icmpType == nil {
+		return nil, true
+	}
+	t, ok := other(*f.icmpType)
+	return &t, ok
+}
+
+// icmpReply is the type of message that answers one of type t (RFC 792, RFC 950, RFC 4443, RFC 4620).
+func icmpReply(v6 bool, t uint8) (uint8, bool) {
+	switch {
+	case !v6 && t == 8:
+		return 0, true
+	case !v6 && (t == 13 || t == 15 || t == 17), v6 && (t == 128 || t == 139):
+		return t + 1, true
+	}
+	return 0, false
+}
+
+// icmpRequest is the type of message that one of type t answers.
+func icmpRequest(v6 bool, t uint8) (uint8, bool) {
+	for _, request := range []uint8{8, 13, 15, 17, 128, 139} {
+		if reply, ok := icmpReply(v6, request); ok && reply == t {
+			return request, true
+		}
+	}
+	return 0, false
 }
 
 // eachPacket are the rules that packets of admitted flows meet too: drops with conditions on header fields, and the accepts

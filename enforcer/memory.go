@@ -266,13 +266,13 @@ func (m *Memory) Send(site *Site, p Packet) Result {
 
 func (m *Memory) track(p Packet) (state string, reply bool) {
 	f := p.Flow
-	if p.EtherType != 0 {
-		return "untracked", false
+	if p.EtherType != 0 { // to connection tracking
+		return "invalid", false
 	}
 	back := f
 	back.Src, back.Dst, back.Sport, back.Dport = f.Dst, f.Src, f.Dport, f.Sport
-	answers := true
-	if f.Proto == protoICMP || f.Proto == protoICMPv6 {
+	icmp, answers := f.Proto == protoICMP || f.Proto == protoICMPv6, true
+	if icmp {
 		back.ICMPType, answers = echoRequest(f)
 	}
 	for _, known := range m.flows {
@@ -282,6 +282,9 @@ func (m *Memory) track(p Packet) (state string, reply bool) {
 		case known == back && answers:
 			return "established", true
 		}
+	}
+	if icmp && answers { // nothing, so it opens nothing
+		return "invalid", false
 	}
 	return "new", false
 }

@@ -11,6 +11,7 @@ import (
 	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/enforcer/enforcertest"
+	"mudguard/mud"
 )
 
 // oddProfile lets the lamp speak to the cloud and to the web servers of its LAN.
@@ -160,6 +161,33 @@ func (l *lab) frames() []odd {
 		list = append(list, odd{name: "later fragment that looks like an allowed SYN", shot: lateral(32006, 80, fragment)})
 	}
 	return append(list, odd{name: "first fragment of a SYN that is not allowed", shot: lateral(32007, 22, first)})
+}
+
+// TestScenarioFragments: where nobody puts fragments together they are judged one by one, so an ACE can be about them.
+func TestScenarioFragments(t *testing.T) {
+	l := newLab(t, enforcer.BridgeStateless)
+	local := enforcertest.ACE{Class: enforcertest.Group("local-networks")}
+	at := func(a enforcertest.ACE, offset uint32) enforcertest.ACE {
+		a.Fields = enforcertest.Field(mud.FieldOffset, offset)
+		return a
+	}
+	not := at(local, 186)
+	not.Drop = true
+	load := func(from ...enforcertest.ACE) {
+		l.load(t, enforcertest.Case{Name: "fragments", Devices: []enforcertest.Device{{Host: "lamp", Profile: &enforcertest.Profile{
+			URL: enforcertest.LampURL, Model: "L1", From: from}}}})
+	}
+	piece := func(frag uint16) shot {
+		s := l.syn("lamp", "neighbour", false, 0, 0)
+		s.k.Proto, s.head.Frag = protoOther, frag
+		return s
+	}
+	load(at(local, 185))
+	l.try(t, []odd{{name: "the offset", shot: piece(185), want: true}, {name: "the offset, and more fragments", shot: piece(0x2000 | 185), want: true},
+		{name: "another offset", shot: piece(186)}, {name: "no fragment", shot: piece(0)}})
+	load(not, local)
+	l.try(t, []odd{{name: "the offset dropped", shot: piece(186)}, {name: "another offset let pass", shot: piece(185), want: true},
+		{name: "no fragment let pass", shot: piece(0), want: true}})
 }
 
 // group is a packet from a host of the LAN to a group, or to all.
