@@ -61,6 +61,8 @@ type Probe struct {
 	Log       string // prefix of the denial that it makes; "" where the test does not care
 	// Late says whether an answer arrives after the flow was forgotten: pass or stop; "" where the test does not care.
 	Late string
+	// Silent: it belongs to no flow, and so it is dropped without being logged, as every stray packet of TCP is.
+	Silent bool
 	// Later are more packets of the flow, after it was opened and answered.
 	Later []Later
 }

@@ -82,7 +82,7 @@ func pingCases() []Case {
 	icmp := func(a ACE, t int) ACE { a.ICMP = map[string]any{"type": t}; return a }
 	cloud, local := ACE{Name: "cloud.example"}, ACE{Class: Group("local-networks")}
 	to := func(p *Profile, list ...ACE) *Profile { p.To = list; return p }
-	unasked := Probe{Name: "echo reply that nobody asked for", From: "cloud", To: "lamp", Proto: "icmp"}
+	unasked := Probe{Name: "echo reply that nobody asked for", From: "cloud", To: "lamp", Proto: "icmp", Silent: true}
 	return []Case{
 		lampWith("T-22 icmp to the device", to(named(), icmp(cloud, 8)), ping("cloud", "lamp", true), ping("lamp", "cloud", false),
 			Probe{From: "cloud", To: "lamp", Proto: "icmp", ICMPType: 13}, ping("evil", "lamp", false)),
