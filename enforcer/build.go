@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"mudguard/dhcp"
 	"mudguard/mud"
@@ -38,16 +37,24 @@ type builder struct {
 	known   func(set string) map[Key]Element
 	inet    *Table
 	bridge  *Table // nil where no LAN interface is a bridge
+
+	checksOut, checksIn, asks bool // what some policy needs
 }
 
 // Build puts together the ruleset for a site and its devices. block is the policy for devices that are no members, nil
 // where those are not restricted. known gives the elements that a learned set should have when it is made; may be nil.
 func Build(site *Site, members []Member, block *Compiled, known func(set string) map[Key]Element) Ruleset {
 	b := &builder{site: site, block: block, members: members, known: known, inet: newTable(Inet)}
-	if slices.ContainsFunc(site.LAN, func(l LANInterface) bool { return l.Bridge }) {
+	if site.bridged() {
 		b.bridge = newTable(Bridge)
 	}
+	for _, m := range members {
+		if p := m.Policy; p != nil && !m.Trusted {
+			b.checksOut, b.checksIn, b.asks = b.checksOut || p.checksOut, b.checksIn || p.checksIn, b.asks || p.asks
+		}
+	}
 	b.commonSets()
+	b.rareSets()
 	b.baseChains()
 	b.endChains()
 	b.devices()
@@ -81,72 +88,14 @@ func (t *Table) chain(c Chain) {
 	t.Chains[c.Name] = &c
 }
 
-func (b *builder) commonSets() {
-	lan := b.inet.set(Set{Name: setLAN, Key: TypeIfname})
-	for _, l := range b.site.LAN {
-		lan.Elements[Key{Name: l.Name}] = Element{}
-	}
-	b.inet.set(Set{Name: setDevices, Key: TypeMAC, Comment: "devices under policy"})
-	b.inet.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
-	b.inet.set(Set{Name: mapGateway, Key: TypeMAC, Map: true})
-	b.inet.set(Set{Name: mapReplies, Key: TypeMAC, Map: true})
-	b.inet.set(meter(setNewFlows, TypeMAC))
-	b.inet.set(meter(setDenials, TypeMAC))
-	for _, v6 := range []bool{false, true} {
-		res := b.inet.set(Set{Name: setResolvers + suffix(v6), Key: addrType(v6), Comment: "whose answers open names"})
-		far := b.inet.set(Set{Name: setFar + suffix(v6), Key: addrType(v6), Comment: "of these, those that are not this host"})
-		for _, a := range b.site.resolvers() {
-			if a.Is6() == v6 {
-				res.Elements[Key{Addr: a}] = Element{}
-			}
-			if a.Is6() == v6 && !b.site.OwnAddr(a) {
-				far.Elements[Key{Addr: a}] = Element{}
-			}
-		}
-		b.inet.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
-		clients := meter(setDNSClients+suffix(v6), addrType(v6))
-		clients.Timeout = time.Hour
-		b.inet.set(clients)
-		if b.site.routed() {
-			b.inet.set(Set{Name: mapTo + suffix(v6), Key: addrType(v6), Map: true})
-			b.inet.set(meter(setDenials+suffix(v6), addrType(v6)))
-		}
-	}
-	if b.bridge != nil {
-		b.bridge.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
-		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
-		b.bridge.set(meter(setDenials, TypeMAC))
-		b.bridge.set(meter(setDenials+"_to", TypeMAC))
-	}
-}
-
-// meter is a set in which rules count.
-func meter(name string, key KeyType) Set {
-	return Set{Name: name, Key: key, Dynamic: true, HasTTL: true, Learned: true, Timeout: time.Minute, Size: meterSize}
-}
-
-// resolvers are those whose answers may open names: by default this host's own.
-func (s *Site) resolvers() []netip.Addr {
-	if len(s.Resolvers) > 0 {
-		return s.Resolvers
-	}
-	var out []netip.Addr
-	for _, l := range s.LAN {
-		for _, p := range l.Prefixes {
-			out = append(out, p.Addr())
-		}
-	}
-	return out
-}
-
 func (b *builder) baseChains() {
-	from := func(name string, hook Hook, dispatch string, policy string) {
-		b.inet.chain(Chain{Name: name, Hook: hook, Priority: prioFrom, Rules: b.fromRules(dispatch, policy)})
+	from := func(name string, hook Hook, dispatch, checked, policy string) {
+		b.inet.chain(Chain{Name: name, Hook: hook, Priority: prioFrom, Rules: b.fromRules(dispatch, checked, policy)})
 	}
-	from("forward_from", HookForward, mapFrom, blockChain(b.block, (*Compiled).Out))
-	from("input_from", HookInput, mapGateway, blockChain(b.block, (*Compiled).Gateway))
-	b.inet.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioTo, Rules: b.toRules()})
-	b.inet.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioTo, Rules: b.toRules()})
+	from("forward_from", HookForward, mapFrom, mapChecked, blockChain(b.block, (*Compiled).Out))
+	from("input_from", HookInput, mapGateway, mapCheckedGW, blockChain(b.block, (*Compiled).Gateway))
+	b.inet.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioTo, Rules: b.toRules(nil)})
+	b.inet.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioTo, Rules: b.toRules(b.ownAnswers())})
 	if b.site.Queue != QueueNone {
 		b.inet.chain(Chain{Name: "forward_dns", Hook: HookForward, Priority: prioDNS, Rules: b.holdRules(setFar)})
 		b.inet.chain(Chain{Name: "output_dns", Hook: HookOutput, Priority: prioDNS, Rules: b.holdRules(setResolvers)})
@@ -171,7 +120,7 @@ func blockChain(c *Compiled, name func(*Compiled) string) string {
 
 // fromRules judge what comes from the LAN. Established flows go first: a packet of one costs no more with a thousand
 // devices than with none.
-func (b *builder) fromRules(dispatch, block string) []Rule {
+func (b *builder) fromRules(dispatch, checked, block string) []Rule {
 	var rules []Rule
 	for _, v6 := range []bool{false, true} {
 		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Port{Proto: protoUDP, Dst: true, Lo: 53, Hi: 53},
@@ -182,6 +131,10 @@ func (b *builder) fromRules(dispatch, block string) []Rule {
 		Comment: "error about a flow that others opened"})
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, accept), Comment: "error about an admitted flow"})
+	}
+	if b.checksOut {
+		rules = append(rules, Rule{Exprs: []Expr{IfIn{Set: setLAN}, CtState{"established"}, EtherMap{Map: checked}},
+			Comment: "packets that a profile drops"})
 	}
 	rules = append(rules, b.answersFrom(dispatch, block)...)
 	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"},
@@ -217,15 +170,24 @@ func related() [][]Expr {
 
 // toRules mark the packets of admitted flows for the bridge table, which knows devices by MAC but flows only by this
 // mark. Where a LAN interface is no bridge, what is new goes to the device's policy by its address.
-func (b *builder) toRules() []Rule {
+// Answers are what else reaches devices.
+func (b *builder) toRules(answers []Rule) []Rule {
 	rules := []Rule{
 		{Exprs: []Expr{IfIn{Out: true, Not: true, Set: setLAN}, accept}, Comment: "not to a device"},
 		{Exprs: []Expr{MarkSet{Bit: b.site.Mark, Clear: true}}},
-		{Exprs: []Expr{CtState{"established"}, CtReply{}, MarkSet{Bit: b.site.Mark}, accept}, Comment: "reply to a flow that was admitted"},
 	}
+	for _, v6 := range []bool{false, true} {
+		if b.checksIn && b.site.routed() {
+			rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, CtReply{}, AddrMap{V6: v6, Dst: true, Map: mapCheckedTo + suffix(v6)}},
+				Comment: "packets that a profile drops"})
+		}
+	}
+	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, CtReply{}, MarkSet{Bit: b.site.Mark}, accept},
+		Comment: "reply to a flow that was admitted"})
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, MarkSet{Bit: b.site.Mark}, accept), Comment: "error about an admitted flow"})
 	}
+	rules = append(rules, answers...)
 	for _, v6 := range []bool{false, true} {
 		own := AddrIn{V6: v6, Dst: true, Set: setOwn + suffix(v6)}
 		rules = append(rules, strays(own)...)
@@ -233,6 +195,19 @@ func (b *builder) toRules() []Rule {
 	if b.site.routed() {
 		for _, v6 := range []bool{false, true} {
 			rules = append(rules, Rule{Exprs: []Expr{AddrMap{V6: v6, Dst: true, Map: mapTo + suffix(v6)}}})
+		}
+	}
+	return rules
+}
+
+// ownAnswers lets this host answer what devices asked a group. The inet table knows by address only who asked, which a device
+// may forge; so this is for what this host says, and the answers of others are for the bridge table.
+func (b *builder) ownAnswers() []Rule {
+	var rules []Rule
+	for _, v6 := range []bool{false, true} {
+		if b.asks {
+			rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Answer{By: askedBy(Inet, v6), Set: setAsked + suffix(v6)},
+				MarkSet{Bit: b.site.Mark}, accept}, Comment: "answer to a question to a group"})
 		}
 	}
 	return rules
@@ -269,7 +244,7 @@ func (b *builder) linkRules(dst bool, block string) []Rule {
 	if block != "" {
 		exprs := []Expr{goTo(block)}
 		if dst {
-			exprs = []Expr{EtherUnicast{}, goTo(block)}
+			exprs = []Expr{EtherAddr{Dst: true, Mask: dhcp.MAC{1}}, goTo(block)}
 		}
 		rules = append(rules, Rule{Exprs: exprs, Comment: "devices without a MUD URL"})
 	}
@@ -346,6 +321,10 @@ func (b *builder) verdict(mac dhcp.MAC, label string, p *Compiled) {
 	}
 	put(b.inet, mapFrom, blockChain(p, (*Compiled).Out))
 	put(b.inet, mapGateway, blockChain(p, (*Compiled).Gateway))
+	if p != nil && p.checksOut {
+		b.inet.Sets[mapChecked].Elements[Key{MAC: mac}] = Element{Verdict: jump(p.chainOut()), Comment: comment(label)}
+		b.inet.Sets[mapCheckedGW].Elements[Key{MAC: mac}] = Element{Verdict: jump(p.chainGateway()), Comment: comment(label)}
+	}
 	if p != nil {
 		b.inet.Sets[mapReplies].Elements[Key{MAC: mac}] = Element{Verdict: jump(p.Back()), Comment: comment(label)}
 	}
@@ -365,6 +344,10 @@ func (b *builder) addresses(m Member) {
 		}
 		b.inet.Sets[mapTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
 			Element{Verdict: goTo(m.Policy.In()), Comment: comment(m.Label)}
+		if m.Policy.checksIn {
+			b.inet.Sets[mapCheckedTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
+				Element{Verdict: jump(m.Policy.chainIn()), Comment: comment(m.Label)}
+		}
 	}
 }
 
@@ -394,82 +377,4 @@ func (b *builder) policy(p *Compiled) {
 			t.set(filled)
 		}
 	}
-}
-
-func (b *builder) elements(p *Compiled, s *Set) map[Key]Element {
-	switch {
-	case s.Learned:
-		if b.known == nil {
-			return nil
-		}
-		return b.known(s.Name)
-	case s.Interval:
-		ranges := b.site.localRanges()
-		if s.Name == setLink+suffix(s.Key == TypeIPv6) {
-			ranges = b.site.linkRanges()
-		} else if s.Name == setNets+suffix(s.Key == TypeIPv6) {
-			ranges = b.site.netRanges()
-		}
-		for k := range ranges {
-			if k.Addr.Is6() != (s.Key == TypeIPv6) {
-				delete(ranges, k)
-			}
-		}
-		return ranges
-	}
-	out := map[Key]Element{}
-	for _, c := range p.Classes {
-		for _, v6 := range []bool{false, true} {
-			if c.Set+suffix(v6) == s.Name {
-				for _, a := range b.classMembers(c) {
-					if a.Is6() == v6 {
-						out[Key{Addr: a}] = Element{}
-					}
-				}
-			}
-		}
-	}
-	return out
-}
-
-// classMembers gives the addresses of who is in a class now.
-func (b *builder) classMembers(c Class) []netip.Addr {
-	var out []netip.Addr
-	add := func(hosts []Host) {
-		for _, h := range hosts {
-			if h.Addr.IsValid() {
-				out = append(out, h.Addr)
-			}
-		}
-	}
-	switch c.Kind {
-	case mud.RemoteController:
-		add(b.site.Controllers[c.Value])
-		return out
-	case mud.RemoteMyController:
-		for u, hosts := range b.site.MyControllers {
-			if u.String() == c.Value {
-				add(hosts)
-			}
-		}
-		return out
-	}
-	for _, m := range b.members {
-		if !m.URL.IsZero() && m.Strong == c.Strong && inClass(c, m.URL) {
-			out = append(out, m.Addrs...)
-		}
-	}
-	return out
-}
-
-func inClass(c Class, u mud.URL) bool {
-	switch c.Kind {
-	case mud.RemoteSameManufacturer:
-		return u.Authority() == c.Value
-	case mud.RemoteManufacturer:
-		return u.Host() == c.Value
-	case mud.RemoteModel:
-		return u.String() == c.Value
-	}
-	return false
 }

@@ -30,7 +30,18 @@ const (
 	setNewFlows   = "new_flows"
 	setDenials    = "denials"
 	setOwn        = "own_addresses"
+	mapChecked    = "checked"         // whose packets are judged also in flows that were admitted
+	mapCheckedGW  = "checked_gateway" // of these, what goes to the gateway
+	mapCheckedTo  = "checked_to"      // whom such packets go to, where the LAN is no bridge
+	setAsked      = "asked"           // who asked a group
 	chainGuard    = "guard"
+)
+
+// Suffixes of a policy's chains for packets of admitted flows.
+const (
+	checkOut     = "_pkt"
+	checkGateway = "_pktgw"
+	checkIn      = "_pktin"
 )
 
 // Prefixes of logged packets, which say what the log rule saw.
@@ -82,36 +93,101 @@ func (c *compiler) originKey(list *[]*Chain) string {
 // inet makes the chains of the inet table: out for routed packets, gw for those to this host, and in where a
 // LAN interface is no bridge.
 func (c *compiler) inet(out, in direction) {
+	list := &c.out.Inet
 	var guard []Rule
 	if !c.p.Observe {
 		guard = []Rule{{Exprs: []Expr{jump(chainGuard)}}}
 	}
-	end := []Rule{{Exprs: []Expr{goTo(c.end("out"))}}}
-	bridged := slices.ContainsFunc(c.site.LAN, func(l LANInterface) bool { return l.Bridge })
-	head := append(slices.Clone(guard), c.replyCheck(&c.out.Inet, "outr", "out", true, out.replies)...)
-	toHere := slices.DeleteFunc(slices.Clone(out.rules), func(f flowRule) bool { return f.accept && !f.specific })
-	toLAN := head
-	if bridged { // br_netfilter shows what a device sends to its link here too; both tables must agree
-		toLAN = append(onLink(infraToGateway()), head...)
+	head := append(slices.Clone(guard), c.replyCheck(list, "outr", out.replies, c.sent)...)
+	toHere := filter(ofIP(out.rules), func(f flowRule) bool { return !f.accept || f.specific })
+	flows, link := c.hopped(ofIP(out.rules)), []Rule(nil)
+	if c.site.bridged() { // br_netfilter shows what a device sends to its link here too; both tables must agree
+		link = onLink(infraToGateway())
+		for _, f := range c.broadcast() {
+			f.onLAN = new(true)
+			flows = append(flows, f)
+		}
 	}
-	c.add(&c.out.Inet, "_out", toLAN, end, out.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
-	c.add(&c.out.Inet, "_gw", append(infraToGateway(), head...), end, toHere,
-		func(f flowRule) Rule { return f.rule(true, c.end("out")) })
-	c.add(&c.out.Inet, "_back", nil, nil, in.rules, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
+	c.add(list, "_out", append(slices.Clone(link), head...), c.tail("out"), flows, c.sent)
+	c.add(list, "_gw", append(infraToGateway(), head...), append(c.unheard(), c.tail("out")...), c.withAsking(Inet, toHere), c.sent)
+	c.add(list, "_back", nil, nil, turned(in.rules), c.sent)
+	c.checks(list, checkOut, link, c.hopped(out.packets), c.sent)
+	c.checks(list, checkGateway, infraToGateway(), out.packets, c.sent)
 	if c.site.routed() {
-		c.in(&c.out.Inet, in, nil)
+		in.rules, in.replies, in.packets = blind(in.rules), blind(in.replies), blind(in.packets)
+		c.checks(list, checkIn, c.infraToDevice(false), in.packets, c.received)
+		c.in(list, in, nil)
 	}
+}
+
+// sent and received render rules for what the device sends and what reaches it.
+func (c *compiler) sent(f flowRule) Rule     { return f.rule(true, c.end("out")) }
+func (c *compiler) received(f flowRule) Rule { return f.rule(false, c.end("in")) }
+
+// tail ends a chain: nothing of the policy allowed the packet.
+func (c *compiler) tail(base string) []Rule { return []Rule{{Exprs: []Expr{goTo(c.end(base))}}} }
+
+// unheard keeps the broadcasts that local policy allows from the gateway's own services: it is no host of the segment. They
+// were not for it alone, so nobody has to know.
+func (c *compiler) unheard() []Rule {
+	var rules []Rule
+	for _, f := range c.broadcast() {
+		r := f.rule(true, "")
+		if !c.p.Observe {
+			r.Exprs[len(r.Exprs)-1] = drop
+		}
+		r.Comment += "; this gateway does not listen"
+		rules = append(rules, r)
+	}
+	return rules
+}
+
+// checks makes the chain that judges the packets of flows that were admitted, where the profile drops some of them by their
+// header fields. What it does not drop goes on as before.
+func (c *compiler) checks(list *[]*Chain, name string, infra []Rule, flows []flowRule, render func(flowRule) Rule) {
+	if len(flows) == 0 {
+		return
+	}
+	c.out.checksIn = c.out.checksIn || name == checkIn
+	c.out.checksOut = c.out.checksOut || name != checkIn
+	var head []Rule
+	for _, r := range infra {
+		head = append(head, returning(r))
+	}
+	c.add(list, name, head, nil, flows, func(f flowRule) Rule {
+		r := returning(render(f))
+		if name != checkIn && f.opener != mud.DirectionAny { // what reaches the device here are replies only
+			r.Exprs = slices.Insert(r.Exprs, 0, Expr(CtReply{Not: f.opener == mud.FromDevice}))
+		}
+		return r
+	})
+}
+
+// returning makes a rule leave its chain where it accepted, and count nothing: the flow is counted elsewhere.
+func returning(r Rule) Rule {
+	if n := len(r.Exprs); r.Exprs[n-1] == Expr(accept) {
+		r.Exprs = slices.DeleteFunc(slices.Clone(r.Exprs), func(x Expr) bool { return x == Counter{} })
+		r.Exprs[len(r.Exprs)-1] = Verdict{Kind: VerdictReturn}
+	}
+	return r
 }
 
 // bridge makes the chains of the bridge table: out for frames to other hosts on the bridge, in for frames to the device
 // from anywhere.
 func (c *compiler) bridge(out, in direction) {
+	list := &c.out.Bridge
+	flows := append(slices.Clone(out.rules), c.broadcast()...)
+	if c.site.Bridge == BridgeConntrack {
+		c.checks(list, checkOut, infraLateral(), out.packets, c.sent)
+	} else { // it sees every packet of a flow
+		flows = c.withReplies(withLater(flows), in.rules, in.replies)
+	}
+	c.checks(list, checkIn, c.infraToDevice(true), in.packets, c.received)
 	head := append(c.bridgeReplies(false), infraLateral()...)
-	head = append(head, c.replyCheck(&c.out.Bridge, "outr", "out", true, out.replies)...)
-	flows := c.statelessReplies(out.rules, in.rules)
-	end := []Rule{{Exprs: []Expr{goTo(c.end("out"))}}}
-	c.add(&c.out.Bridge, "_out", head, end, flows, func(f flowRule) Rule { return f.rule(true, c.end("out")) })
-	c.in(&c.out.Bridge, in, append(c.bridgeReplies(true), c.fromLink(in, out)...))
+	head = append(head, c.strays(list)...)
+	head = append(head, c.replyCheck(list, "outr", out.replies, c.sent)...)
+	c.add(list, "_out", head, c.tail("out"), c.withAsking(Bridge, flows), c.sent)
+	c.in(list, in, append(c.bridgeReplies(true), c.fromLink(in, out)...))
 }
 
 // fromLink makes the chain for what hosts on the link send, where replies are known by their ports only, and gives the
@@ -120,10 +196,10 @@ func (c *compiler) fromLink(in, out direction) []Rule {
 	if c.site.Bridge != BridgeStateless {
 		return nil
 	}
-	head := append(c.infraToDevice(true), c.replyCheck(&c.out.Bridge, "lanr", "in", false, in.replies)...)
-	end := []Rule{{Exprs: []Expr{goTo(c.end("in"))}}}
-	c.add(&c.out.Bridge, "_lan", head, end, c.statelessReplies(in.rules, out.rules),
-		func(f flowRule) Rule { return f.rule(false, c.end("in")) })
+	list := &c.out.Bridge
+	head := append(c.infraToDevice(true), c.replyCheck(list, "lanr", in.replies, c.received)...)
+	flows := c.withReplies(withLater(in.rules), out.rules, out.replies)
+	c.add(list, "_lan", head, append(c.answered(), c.tail("in")...), flows, c.received)
 	var rules []Rule
 	for _, v6 := range []bool{false, true} {
 		set := setLink + suffix(v6)
@@ -135,27 +211,49 @@ func (c *compiler) fromLink(in, out direction) []Rule {
 }
 
 func (c *compiler) in(list *[]*Chain, in direction, replies []Rule) {
-	head := append(slices.Clone(replies), c.infraToDevice(list == &c.out.Bridge)...)
-	if !c.p.Observe && (list == &c.out.Inet || c.site.Bridge == BridgeConntrack) { // elsewhere the inet table sees to it
-		head = append(head, strays()...)
+	bridge := list == &c.out.Bridge
+	head := append(slices.Clone(replies), c.infraToDevice(bridge)...)
+	tail := c.tail("in")
+	if bridge {
+		tail = append(c.answered(), tail...)
 	}
-	head = append(head, c.replyCheck(list, "inr", "in", false, in.replies)...)
-	end := []Rule{{Exprs: []Expr{goTo(c.end("in"))}}}
-	c.add(list, "_in", head, end, in.rules, func(f flowRule) Rule { return f.rule(false, c.end("in")) })
+	head = append(head, c.strays(list)...)
+	head = append(head, c.replyCheck(list, "inr", in.replies, c.received)...)
+	c.add(list, "_in", head, tail, withLater(in.rules), c.received)
+}
+
+// strays drops packets of no flow where connection tracking knows them; in the other bridge modes the inet table sees to what
+// is routed. It spares frames that are not IP where the profile speaks of such: to connection tracking they are invalid.
+func (c *compiler) strays(list *[]*Chain) []Rule {
+	switch {
+	case c.p.Observe || list == &c.out.Bridge && c.site.Bridge != BridgeConntrack:
+		return nil
+	case c.frames:
+		return append(strays(IPVersion{false}), strays(IPVersion{true})...)
+	}
+	return strays()
+}
+
+// answered accepts what hosts of this network answer to a question to a group, a moment ago (T-17).
+func (c *compiler) answered() []Rule {
+	if !c.out.asks {
+		return nil
+	}
+	var rules []Rule
+	for _, v6 := range []bool{false, true} {
+		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, AddrIn{V6: v6, Set: setNets + suffix(v6)}, L4{protoUDP},
+			Answer{By: TypeMACPorts, Set: setAsked + suffix(v6)}, accept}, Comment: "answer to a question to a group"})
+	}
+	return rules
 }
 
 // replyCheck denies a flow whose replies the profile drops in the other direction.
-func (c *compiler) replyCheck(list *[]*Chain, name, base string, out bool, replies []flowRule) []Rule {
+func (c *compiler) replyCheck(list *[]*Chain, name string, replies []flowRule, render func(flowRule) Rule) []Rule {
+	replies = plain(replies)
 	if len(replies) == 0 {
 		return nil
 	}
-	c.add(list, "_"+name, nil, nil, replies, func(f flowRule) Rule {
-		r := f.rule(out, c.end(base))
-		if f.accept {
-			r.Exprs[len(r.Exprs)-1] = Verdict{Kind: VerdictReturn}
-		}
-		return r
-	})
+	c.add(list, "_"+name, nil, nil, replies, func(f flowRule) Rule { return returning(render(f)) })
 	return []Rule{{Exprs: []Expr{jump(placeholder + "_" + name)}, Comment: "replies that the profile drops"}}
 }
 
@@ -163,79 +261,24 @@ func (c *compiler) replyCheck(list *[]*Chain, name, base string, out bool, repli
 // replies to flows that it opened count: that a flow from outside is tracked, even answered, says nothing, since a
 // routed packet is tracked before the bridge table denies it.
 func (c *compiler) bridgeReplies(toDevice bool) []Rule {
-	rules := []Rule{{Exprs: []Expr{MarkHas{c.site.Mark}, accept}, Comment: "flow that was admitted"}}
+	known := [][]Expr{{MarkHas{c.site.Mark}}}
 	if c.site.Bridge == BridgeConntrack {
-		exprs := []Expr{CtState{"established"}, accept}
+		exprs := []Expr{CtState{"established"}}
 		if toDevice {
-			exprs = []Expr{CtState{"established"}, CtReply{}, accept}
+			exprs = append(exprs, CtReply{})
 		}
-		rules = append(rules, Rule{Exprs: exprs, Comment: "flow that was admitted"})
+		known = append(known, exprs)
+	}
+	check := toDevice && c.out.checksIn || !toDevice && c.out.checksOut && c.site.Bridge == BridgeConntrack
+	var rules []Rule
+	for _, exprs := range known {
+		if check {
+			chain := placeholder + pick(toDevice, checkIn, checkOut)
+			rules = append(rules, Rule{Exprs: append(slices.Clone(exprs), jump(chain)), Comment: "packets that the profile drops"})
+		}
+		rules = append(rules, Rule{Exprs: append(exprs, accept), Comment: "flow that was admitted"})
 	}
 	return rules
-}
-
-// statelessReplies adds to the flows of one direction the replies to those of the other, where the bridge can tell them
-// by their ports and the ACK flag only. Between hosts of the LAN only: everything else is tracked.
-func (c *compiler) statelessReplies(flows, other []flowRule) []flowRule {
-	if c.site.Bridge != BridgeStateless {
-		return flows
-	}
-	out := slices.Clone(flows)
-	for _, f := range other {
-		if f.accept && f.proto != nil {
-			f.reply = true
-			f.comment = comment("replies: " + f.comment)
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-var notSYN = TCPFlags{Mask: tcpFIN | tcpSYN | tcpRST | tcpACK, Value: tcpSYN, Not: true}
-
-// rule renders a flow as packets that the device sends (out) or receives. What is denied goes to the chain end.
-func (f flowRule) rule(out bool, end string) Rule {
-	exprs := []Expr{IPVersion{f.v6}}
-	for _, r := range f.remote {
-		if r.set != "" {
-			exprs = append(exprs, AddrIn{V6: f.v6, Dst: out, Set: r.set})
-		} else {
-			exprs = append(exprs, AddrPrefix{Dst: out, Prefix: r.prefix.Prefix})
-		}
-	}
-	if f.proto != nil {
-		exprs = append(exprs, L4{*f.proto})
-	}
-	exprs = append(exprs, f.transport(out)...)
-	exprs = append(exprs, Counter{})
-	if f.accept {
-		exprs = append(exprs, accept)
-	} else {
-		exprs = append(exprs, goTo(end))
-	}
-	return Rule{Exprs: exprs, Comment: f.comment}
-}
-
-func (f flowRule) transport(out bool) []Expr {
-	var exprs []Expr
-	for _, p := range []struct {
-		ports mud.Ports
-		dst   bool
-	}{{f.localPort, !out}, {f.remotePort, out}} {
-		if p.ports.Set {
-			exprs = append(exprs, Port{Proto: *f.proto, Dst: p.dst, Not: p.ports.Not, Lo: p.ports.Lo, Hi: p.ports.Hi})
-		}
-	}
-	if f.icmpType != nil {
-		exprs = append(exprs, ICMPField{V6: f.v6, Value: *f.icmpType})
-	}
-	if f.icmpCode != nil {
-		exprs = append(exprs, ICMPField{V6: f.v6, Code: true, Value: *f.icmpCode})
-	}
-	if f.reply && *f.proto == protoTCP {
-		exprs = append(exprs, TCPFlags{Mask: tcpACK, Value: tcpACK})
-	}
-	return exprs
 }
 
 func udp(v6 bool, sport, dport uint16, comment string) Rule {
@@ -271,7 +314,7 @@ func onLink(rules []Rule) []Rule {
 
 // infraLateral is what a device may send to the whole link. Router advertisements and DHCP answers are not in it (T15).
 func infraLateral() []Rule {
-	return append([]Rule{{Exprs: []Expr{IsARP{}, accept}, Comment: "infrastructure: ARP"}}, infraToGateway()...)
+	return append([]Rule{{Exprs: []Expr{EtherType{etherARP}, accept}, Comment: "infrastructure: ARP"}}, infraToGateway()...)
 }
 
 // infraToDevice is what may reach every device from this network: from outside nobody has business with its DHCP port.
@@ -285,7 +328,7 @@ func (c *compiler) infraToDevice(bridge bool) []Rule {
 		rules[i].Exprs = slices.Insert(r.Exprs, 1, Expr(AddrIn{V6: v6, Set: set}))
 	}
 	if bridge {
-		rules = append(rules, Rule{Exprs: []Expr{IsARP{}, accept}, Comment: "infrastructure: ARP"})
+		rules = append(rules, Rule{Exprs: []Expr{EtherType{etherARP}, accept}, Comment: "infrastructure: ARP"})
 	}
 	return rules
 }

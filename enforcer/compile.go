@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -18,8 +19,16 @@ type flowRule struct {
 	localPort  mud.Ports
 	icmpType   *uint8
 	icmpCode   *uint8
+	remoteMAC  mud.MACMatch
+	localMAC   mud.MACMatch
+	etherType  *uint16
+	frame      bool   // frames of etherType, or of any kind where it is nil; no flows of IP
+	head       []Expr // conditions on header fields: what they say is about packets of the rule's own direction
 	accept     bool
-	reply      bool // match the replies to such flows, without connection tracking
+	reply      bool          // match the replies to such flows, without connection tracking
+	asks       *Ask          // note who asks a group, and judge nothing
+	onLAN      *bool         // goes out to the LAN, or not
+	opener     mud.Direction // who opened the flow, as far as connection tracking can tell
 	comment    string
 	ace        *mud.ACE
 }
@@ -38,6 +47,8 @@ type compiler struct {
 	sets  map[string]*Set
 	names map[string]NameRef
 	class map[string]Class
+	// frames says that the profile speaks of frames that are not IP.
+	frames bool
 }
 
 // Compile resolves a policy for a site. It never fails: what cannot be expressed opens nothing.
@@ -49,7 +60,7 @@ func Compile(p Policy, site *Site) *Compiled {
 		out.rules = append(out.rules, c.defaults()...)
 	}
 	c.inet(out, in)
-	if slices.ContainsFunc(site.LAN, func(l LANInterface) bool { return l.Bridge }) {
+	if site.bridged() {
 		c.bridge(out, in)
 	}
 	c.finish()
@@ -60,6 +71,7 @@ func Compile(p Policy, site *Site) *Compiled {
 type direction struct {
 	rules   []flowRule // for flows opened in this direction
 	replies []flowRule // the other policy, where it drops something: replies to a flow must not be dropped there
+	packets []flowRule // what each packet is judged by, also in flows that were admitted
 }
 
 // profileRules reads the profile's ACEs as flows (standards.md 11.3, T-01, T-02, T-47).
@@ -73,6 +85,7 @@ func (c *compiler) profileRules() (out, in direction) {
 		c.model = pr.URL.String()
 	}
 	from, to := aces(pr.FromDevice), aces(pr.ToDevice)
+	c.frames = slices.ContainsFunc(slices.Concat(from, to), func(a *mud.ACE) bool { return a.Match.EtherType != nil })
 	out.rules = c.flows(openedBy(from, mud.FromDevice))
 	if c.site.Literal {
 		in.rules = c.flows(openedBy(to, mud.ToDevice))
@@ -84,6 +97,12 @@ func (c *compiler) profileRules() (out, in direction) {
 	}
 	if drops(from) {
 		in.replies = c.flows(openedBy(from, mud.ToDevice))
+	}
+	if perPacket(from) {
+		out.packets = eachPacket(c.flows(from))
+	}
+	if perPacket(to) {
+		in.packets = eachPacket(c.flows(openedBy(to, mud.FromDevice)))
 	}
 	return out, in
 }
@@ -109,10 +128,10 @@ func openedBy(list []*mud.ACE, side mud.Direction) []*mud.ACE {
 }
 
 // unmirrored leaves out the accepts that only describe the replies to what from accepts (T-01): same peer, protocol and
-// ports. An explicit direction-initiated is never taken for a mirror.
+// ports. An explicit direction-initiated is never taken for a mirror, and what is not IP has no replies.
 func unmirrored(to, from []*mud.ACE) []*mud.ACE {
 	return slices.DeleteFunc(to, func(a *mud.ACE) bool {
-		if a.Action != mud.Accept || a.Match.Initiated != mud.DirectionAny {
+		if a.Action != mud.Accept || a.Match.Initiated != mud.DirectionAny || a.Match.EtherType != nil {
 			return false
 		}
 		return slices.ContainsFunc(from, func(f *mud.ACE) bool {
@@ -121,11 +140,21 @@ func unmirrored(to, from []*mud.ACE) []*mud.ACE {
 	})
 }
 
+// sameFlow says that b is about the packets of flows as a describes them, in the other direction.
 func sameFlow(a, b mud.Match) bool {
 	return a.Family == b.Family && equalPtr(a.Protocol, b.Protocol) && slices.Equal(a.Remotes, b.Remotes) &&
 		a.RemotePort == b.RemotePort && a.LocalPort == b.LocalPort &&
-		equalPtr(a.ICMPType, b.ICMPType) && equalPtr(a.ICMPCode, b.ICMPCode) && equalPtr(a.EtherType, b.EtherType) &&
+		(equalPtr(a.ICMPType, b.ICMPType) || answersType(a, b)) && equalPtr(a.ICMPCode, b.ICMPCode) && equalPtr(a.EtherType, b.EtherType) &&
 		a.RemoteMAC == b.RemoteMAC && a.LocalMAC == b.LocalMAC && slices.Equal(a.Fields, b.Fields)
+}
+
+// answersType says that b is about the ICMP messages that answer those of a.
+func answersType(a, b mud.Match) bool {
+	if a.ICMPType == nil || b.ICMPType == nil || a.Protocol == nil {
+		return false
+	}
+	reply, ok := icmpReply(*a.Protocol == protoICMPv6, *a.ICMPType)
+	return ok && reply == *b.ICMPType
 }
 
 func equalPtr[T comparable](a, b *T) bool {
@@ -136,9 +165,20 @@ func drops(list []*mud.ACE) bool {
 	return slices.ContainsFunc(list, func(a *mud.ACE) bool { return a.Action == mud.Drop })
 }
 
+// perPacket says that packets of admitted flows have to be judged too: some are dropped by their header fields.
+func perPacket(list []*mud.ACE) bool {
+	return slices.ContainsFunc(list, func(a *mud.ACE) bool { return a.Action == mud.Drop && len(a.Match.Fields) > 0 })
+}
+
 func (c *compiler) flows(list []*mud.ACE) []flowRule {
 	var out []flowRule
 	for _, a := range list {
+		if c.frames && anyFrame(a.Match) && (a.Match.EtherType != nil || a.Action == mud.Drop) {
+			out = append(out, c.flow(a))
+		}
+		if a.Match.EtherType != nil {
+			continue
+		}
 		for _, v6 := range []bool{false, true} {
 			if a.Match.Family == mud.IPv4 && v6 || a.Match.Family == mud.IPv6 && !v6 {
 				continue
@@ -149,11 +189,28 @@ func (c *compiler) flows(list []*mud.ACE) []flowRule {
 	return out
 }
 
+// anyFrame says that a condition is one that frames of every kind can meet, not only those of IP.
+func anyFrame(m mud.Match) bool {
+	return m.Family == mud.FamilyAny && m.Protocol == nil && len(m.Remotes)+len(m.Fields) == 0
+}
+
+// flow is the rule of an ACE but for what depends on the IP version. An ACE about frames has no such part.
+func (c *compiler) flow(a *mud.ACE) flowRule {
+	m := a.Match
+	return flowRule{frame: true, etherType: m.EtherType, proto: m.Protocol, remotePort: m.RemotePort, localPort: m.LocalPort,
+		icmpType: m.ICMPType, icmpCode: m.ICMPCode, remoteMAC: m.RemoteMAC, localMAC: m.LocalMAC, opener: m.Initiated,
+		accept: a.Action == mud.Accept, comment: comment(c.model + ": " + a.ACL + "/" + a.Name), ace: a}
+}
+
 // aceFlows gives one rule for each way in which an ACE's remotes can hold together.
 func (c *compiler) aceFlows(a *mud.ACE, v6 bool) []flowRule {
 	m := a.Match
-	base := flowRule{v6: v6, proto: m.Protocol, remotePort: m.RemotePort, localPort: m.LocalPort, icmpType: m.ICMPType,
-		icmpCode: m.ICMPCode, accept: a.Action == mud.Accept, comment: comment(c.model + ": " + a.ACL + "/" + a.Name), ace: a}
+	base := c.flow(a)
+	base.frame, base.v6 = false, v6
+	var ok bool
+	if base.head, ok = headExprs(a, v6); !ok {
+		return nil
+	}
 	rules := []flowRule{base}
 	for _, r := range m.Remotes {
 		var next []flowRule
@@ -269,6 +326,16 @@ func (c *compiler) defaults() []flowRule {
 		}
 	}
 	return out
+}
+
+// broadcast is local policy: to all hosts of the device's own segment (RMX-2.4-a, T-17).
+func (c *compiler) broadcast() []flowRule {
+	if c.p.Kind != PolicyProfile || c.site.Literal {
+		return nil
+	}
+	udp := uint8(protoUDP)
+	return []flowRule{{remote: []remoteMatch{{prefix: AddrPrefix{Prefix: netip.PrefixFrom(everybody, 32)}}}, proto: &udp, accept: true,
+		comment: "local policy: broadcast to the own segment"}}
 }
 
 // finish names the chains by the hash of what they say.

@@ -105,6 +105,9 @@ func diffSets(t *TableDelta, have, want *Table) {
 	}
 	for _, name := range sortedKeys(have.Sets) {
 		if _, keep := want.Sets[name]; !keep {
+			if old := have.Sets[name]; old.Map { // what it names may have to go before it
+				diffElements(t, old, &Set{Name: name, Key: old.Key, Map: true})
+			}
 			t.DelSets = append(t.DelSets, name)
 		}
 	}

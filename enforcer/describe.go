@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mudguard/dhcp"
 	"mudguard/mud"
 )
 
@@ -43,8 +44,17 @@ func describeProfile(p *mud.Profile) string {
 func describeACE(a *mud.ACE) string {
 	m := a.Match
 	what := "everything"
-	if m.Protocol != nil {
+	switch {
+	case m.EtherType != nil:
+		what = "frames of type " + etherTypeName(*m.EtherType)
+	case m.Protocol != nil:
 		what = protoName(*m.Protocol)
+	}
+	if m.ICMPType != nil {
+		what += fmt.Sprintf(" type %d", *m.ICMPType)
+	}
+	if m.ICMPCode != nil {
+		what += fmt.Sprintf(" code %d", *m.ICMPCode)
 	}
 	if m.RemotePort.Set {
 		what += "/" + describePorts(m.RemotePort)
@@ -55,14 +65,74 @@ func describeACE(a *mud.ACE) string {
 	if m.Family != mud.FamilyAny {
 		what += fmt.Sprintf(" over IPv%d", m.Family)
 	}
-	if len(m.Remotes) == 0 {
-		return what + " with anyone"
+	who := []string{"anyone"}
+	if len(m.Remotes) > 0 {
+		who = nil
 	}
-	var who []string
 	for _, r := range m.Remotes {
 		who = append(who, describeRemote(r))
 	}
-	return what + " with " + strings.Join(who, " that is also ")
+	what += " with " + strings.Join(who, " that is also ")
+	if conditions := describeHead(m); len(conditions) > 0 {
+		what += " if " + strings.Join(conditions, " and ")
+	}
+	return what
+}
+
+// describeHead puts conditions on headers into words.
+func describeHead(m mud.Match) []string {
+	var out []string
+	for _, mac := range []struct {
+		whose string
+		match mud.MACMatch
+	}{{"the other side's", m.RemoteMAC}, {"its own", m.LocalMAC}} {
+		switch addr := dhcp.MAC(mac.match.Addr).String(); dhcp.MAC(mac.match.Mask) {
+		case dhcp.MAC{}:
+		case wholeMAC:
+			out = append(out, mac.whose+" Ethernet address is "+addr)
+		default:
+			out = append(out, mac.whose+" Ethernet address is "+addr+" under the mask "+dhcp.MAC(mac.match.Mask).String())
+		}
+	}
+	for _, f := range m.Fields {
+		out = append(out, describeField(f))
+	}
+	return out
+}
+
+func describeField(m mud.FieldMatch) string {
+	name := map[mud.Field]string{mud.FieldDSCP: "DSCP", mud.FieldECN: "ECN", mud.FieldLength: "the IP length", mud.FieldTTL: "TTL",
+		mud.FieldIHL: "the IP header length", mud.FieldIPFlags: "IP flags", mud.FieldOffset: "the fragment offset",
+		mud.FieldIdentification: "the IP identification", mud.FieldFlowLabel: "the flow label", mud.FieldTCPSequence: "the TCP sequence number",
+		mud.FieldTCPAcknowledgement: "the TCP acknowledgement number", mud.FieldTCPDataOffset: "the TCP data offset",
+		mud.FieldTCPReserved: "the reserved TCP bits", mud.FieldTCPFlags: "TCP flags", mud.FieldTCPWindow: "the TCP window",
+		mud.FieldTCPUrgent: "the urgent pointer", mud.FieldTCPOptions: "the TCP options", mud.FieldUDPLength: "the UDP length",
+		mud.FieldICMPRest: "the rest of the ICMP header"}[m.Field]
+	switch m.Field {
+	case mud.FieldTCPOptions:
+		return fmt.Sprintf("%s are %x", name, m.Bytes)
+	case mud.FieldICMPRest:
+		return fmt.Sprintf("%s begins with %x", name, m.Bytes)
+	case mud.FieldIPFlags:
+		return describeFlags(name, m, "more-fragments", "don't-fragment", "reserved")
+	case mud.FieldTCPFlags:
+		return describeFlags(name, m, "fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
+	}
+	return fmt.Sprintf("%s is %d", name, m.Value)
+}
+
+// describeFlags says "are" where exactly these are set, and "have" where others may be too. The names begin at the lowest bit.
+func describeFlags(what string, m mud.FieldMatch, names ...string) string {
+	var set []string
+	for i, n := range names {
+		if m.Value>>i&1 != 0 {
+			set = append(set, n)
+		}
+	}
+	if len(set) == 0 {
+		set = []string{"none"}
+	}
+	return what + pick(m.Mask == m.Value, " have ", " are ") + strings.Join(set, " ")
 }
 
 func describePorts(p mud.Ports) string {

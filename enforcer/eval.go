@@ -14,12 +14,15 @@ type Packet struct {
 	Flow
 	In, Out        string // interfaces; In is "" for this host's own packets, Out for packets to it
 	SrcMAC, DstMAC dhcp.MAC
-	ARP            bool
+	EtherType      uint16 // of what is not IP
 	TCPFlags       uint8
 	State          string // conntrack: new, established, related or invalid
 	Reply          bool   // in the reply direction of its flow
 	NoRouteBack    bool   // its source address does not belong behind In
 	Mark           uint32
+	// Network and Transport are the headers as they were sent, where they are known. A field of a header that is not known
+	// has no value.
+	Network, Transport []byte
 }
 
 // Step is a rule that a packet matched.
@@ -35,6 +38,14 @@ type Result struct {
 	Steps  []Step // rules that matched, in order; where dropped, the last ones say by what
 	Logged string // prefix of the last Log that it met
 	Queued bool   // it was held for its DNS answer
+	Asked  []Noted
+}
+
+// Noted is a key that a rule puts into a set of who asked a group.
+type Noted struct {
+	Family TableFamily
+	Set    string
+	Key    Key
 }
 
 // Evaluate walks a packet through the base chains of a ruleset as the kernel does: those of one hook by priority; an
@@ -52,6 +63,9 @@ func Evaluate(r Ruleset, site *Site, p Packet, learned func(set string, a netip.
 		if t == nil {
 			continue
 		}
+		if at == (station{Inet, HookForward}) && !site.bridges(p) {
+			e.hop()
+		}
 		for _, c := range baseChains(t, at.hook) {
 			if v, _ := e.chain(t, c, 0); v == VerdictDrop {
 				return e.res
@@ -62,32 +76,35 @@ func Evaluate(r Ruleset, site *Site, p Packet, learned func(set string, a netip.
 	return e.res
 }
 
-type place struct {
+type station struct {
 	family TableFamily
 	hook   Hook
 }
 
 // path gives the hooks that a packet passes. Frames between ports of one bridge pass inet hooks only with br_netfilter. What
 // comes and goes by one interface that is no bridge is here only because it is routed.
-func (s *Site) path(p Packet) []place {
+func (s *Site) path(p Packet) []station {
 	switch {
 	case p.Out == "":
-		return []place{{Inet, HookInput}}
-	case p.In == p.Out && s.isBridge(p.In):
-		if s.Bridge == BridgeMark && !p.ARP {
-			return []place{{Inet, HookForward}, {Bridge, HookForward}}
+		return []station{{Inet, HookInput}}
+	case s.bridges(p):
+		if s.Bridge == BridgeMark && p.EtherType == 0 {
+			return []station{{Inet, HookForward}, {Bridge, HookForward}}
 		}
-		return []place{{Bridge, HookForward}}
+		return []station{{Bridge, HookForward}}
 	}
-	first := place{Inet, HookForward}
+	first := station{Inet, HookForward}
 	if p.In == "" {
 		first.hook = HookOutput
 	}
 	if s.isBridge(p.Out) {
-		return []place{first, {Bridge, HookOutput}}
+		return []station{first, {Bridge, HookOutput}}
 	}
-	return []place{first}
+	return []station{first}
 }
+
+// bridges says that a packet goes from one port of a bridge to another.
+func (s *Site) bridges(p Packet) bool { return p.Out != "" && p.In == p.Out && s.isBridge(p.In) }
 
 func (s *Site) isBridge(name string) bool {
 	return slices.ContainsFunc(s.LAN, func(l LANInterface) bool { return l.Name == name && l.Bridge })
@@ -182,7 +199,7 @@ func (e *evaluation) mac(dst bool) dhcp.MAC {
 
 // is says whether the packet is of the IP version.
 func (e *evaluation) is(v6 bool) bool {
-	return !e.p.ARP && e.p.Src.IsValid() && e.p.Src.Is6() == v6
+	return e.p.EtherType == 0 && e.p.Src.IsValid() && e.p.Src.Is6() == v6
 }
 
 func (e *evaluation) match(t *Table, x Expr) bool {
@@ -198,14 +215,18 @@ func (e *evaluation) match(t *Table, x Expr) bool {
 	case EtherIn:
 		_, in := t.Sets[x.Set].Elements[Key{MAC: e.mac(x.Dst)}]
 		return in
-	case EtherUnicast:
-		return p.DstMAC[0]&1 == 0
-	case IsARP:
-		return p.ARP
+	case EtherAddr:
+		mac := e.mac(x.Dst)
+		for i := range mac {
+			mac[i] &= x.Mask[i]
+		}
+		return mac == x.Addr
+	case EtherType:
+		return p.EtherType == x.Type
 	case IPVersion:
 		return e.is(x.V6)
 	case L4:
-		return !p.ARP && p.Proto == x.Proto
+		return p.EtherType == 0 && p.Proto == x.Proto
 	case AddrIn:
 		return e.is(x.V6) && e.inSet(t.Sets[x.Set], x.Dst)
 	case AddrPrefix:
@@ -223,17 +244,26 @@ func (e *evaluation) match(t *Table, x Expr) bool {
 		return p.ICMPType == x.Value
 	case TCPFlags:
 		return (p.TCPFlags&x.Mask == x.Value) != x.Not
+	case HeaderField:
+		v, known := bitsOf(e.header(x.Header), int(x.At), int(x.Bits))
+		return known && v&x.Mask == x.Value
+	case HeaderBytes:
+		end := int(x.At) + len(x.Value)
+		return end <= len(p.Transport) && string(p.Transport[x.At:end]) == x.Value
+	case Answer:
+		_, asked := t.Sets[x.Set].Elements[e.asked(x.By, true)]
+		return asked && p.Proto == protoUDP
 	}
-	return e.state(x)
+	return e.state(t, x)
 }
 
-func (e *evaluation) state(x Expr) bool {
+func (e *evaluation) state(t *Table, x Expr) bool {
 	p := &e.p
 	switch x := x.(type) {
 	case CtState:
 		return p.State == x.State
 	case CtReply:
-		return p.Reply
+		return p.Reply != x.Not
 	case NoRouteBack:
 		return p.NoRouteBack
 	case MarkHas:
@@ -249,11 +279,57 @@ func (e *evaluation) state(x Expr) bool {
 		e.res.Logged = x.Prefix
 	case Queue:
 		e.res.Queued = true
+	case Ask:
+		e.res.Asked = append(e.res.Asked, Noted{t.Family, x.Set, e.asked(x.By, false)})
 	case UpdateAddr, Counter: // nothing to match; what they keep is the kernel's
 	default:
 		panic(fmt.Sprintf("enforcer: cannot evaluate %T", x))
 	}
 	return true
+}
+
+// hop is what a router does before its forward hook: it counts the hop (RFC 791 section 3.2, RFC 8200 section 3).
+func (e *evaluation) hop() {
+	at := map[bool]int{false: 8, true: 7}[e.is(true)]
+	if at < len(e.p.Network) {
+		e.p.Network = slices.Clone(e.p.Network)
+		e.p.Network[at]--
+	}
+}
+
+// header gives the header that nft calls name, or nothing where the packet has none.
+func (e *evaluation) header(name string) []byte {
+	switch {
+	case name == HeaderIPv4 && e.is(false), name == HeaderIPv6 && e.is(true):
+		return e.p.Network
+	case name == HeaderTCP && e.p.Proto == protoTCP, name == HeaderUDP && e.p.Proto == protoUDP:
+		return e.p.Transport
+	}
+	return nil
+}
+
+func bitsOf(b []byte, at, n int) (v uint32, known bool) {
+	if n == 0 || at+n > 8*len(b) {
+		return 0, false
+	}
+	for i := at; i < at+n; i++ {
+		v = v<<1 | uint32(b[i/8]>>(7-i%8)&1)
+	}
+	return v, true
+}
+
+// asked is the key of a question to a group, or that which its answer is looked up by.
+func (e *evaluation) asked(by KeyType, answer bool) Key {
+	k := Key{Sport: e.p.Sport, Dport: e.p.Dport}
+	if answer {
+		k.Sport, k.Dport = k.Dport, k.Sport
+	}
+	if by == TypeMACPorts {
+		k.MAC = e.mac(answer)
+	} else {
+		k.Addr = e.addr(answer)
+	}
+	return k
 }
 
 func (e *evaluation) inSet(s *Set, dst bool) bool {

@@ -164,7 +164,11 @@ func (e *Engine) sentence(d *Device, l LogEvent, in bool, name string) string {
 	case LogFlood:
 		return fmt.Sprintf("%s while it opened more than %d new flows in a %s", what, e.site.NewFlows.Count, perText(e.site.NewFlows.Per))
 	}
-	if p := e.packet(d, l.Packet, in); e.evaluate(p).Accept {
+	p := e.packet(d, l.Packet, in)
+	switch pol := e.inForce[d.MAC]; {
+	case e.evaluate(p).Accept && pol != nil && (in && pol.checksIn || !in && pol.checksOut):
+		return what + ", with header fields that its profile drops"
+	case e.evaluate(p).Accept:
 		return what + ", which was not allowed at that moment; it is now"
 	}
 	return what + "; " + e.allowance(d)

@@ -114,6 +114,9 @@ func deletions(t *Table, d TableDelta) error {
 		}
 		delete(t.Chains, name)
 	}
+	if err := checkReferences(t); err != nil { // of a map that goes too, but later
+		return err
+	}
 	for _, name := range d.DelSets {
 		if t.Sets[name] == nil {
 			return fmt.Errorf("there is no set %s to delete", name)
@@ -193,6 +196,10 @@ func setOf(e Expr) string {
 		return e.Map
 	case UpdateAddr:
 		return e.Set
+	case Ask:
+		return e.Set
+	case Answer:
+		return e.Set
 	case Limit:
 		return e.Set
 	}
@@ -241,20 +248,31 @@ func (m *Memory) Send(site *Site, p Packet) Result {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p.State == "" {
-		p.State, p.Reply = m.track(p.Flow)
+		p.State, p.Reply = m.track(p)
 	}
 	res := Evaluate(m.rules, site, p, nil)
+	for _, a := range res.Asked {
+		t := m.rules.Inet
+		if a.Family == Bridge {
+			t = m.rules.Bridge
+		}
+		t.Sets[a.Set].Elements[a.Key] = Element{}
+	}
 	if res.Accept && p.State == "new" {
 		m.flows = append(m.flows, p.Flow)
 	}
 	return res
 }
 
-func (m *Memory) track(f Flow) (state string, reply bool) {
+func (m *Memory) track(p Packet) (state string, reply bool) {
+	f := p.Flow
+	if p.EtherType != 0 { // to connection tracking
+		return "invalid", false
+	}
 	back := f
 	back.Src, back.Dst, back.Sport, back.Dport = f.Dst, f.Src, f.Dport, f.Sport
-	answers := true
-	if f.Proto == protoICMP || f.Proto == protoICMPv6 {
+	icmp, answers := f.Proto == protoICMP || f.Proto == protoICMPv6, true
+	if icmp {
 		back.ICMPType, answers = echoRequest(f)
 	}
 	for _, known := range m.flows {
@@ -264,6 +282,9 @@ func (m *Memory) track(f Flow) (state string, reply bool) {
 		case known == back && answers:
 			return "established", true
 		}
+	}
+	if icmp && answers { // nothing, so it opens nothing
+		return "invalid", false
 	}
 	return "new", false
 }

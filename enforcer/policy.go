@@ -38,6 +38,9 @@ type Compiled struct {
 	Classes []Class
 	// Origins gives, for each chain and rule, the ACE that it came from; nil for rules of our own.
 	Origins map[string][]*mud.ACE
+
+	checksOut, checksIn bool // it has rules for packets of admitted flows, from the device or to it
+	asks                bool // it lets the device ask groups
 }
 
 // NameRef is a domain name that a policy refers to, with the families for which it does (R8520-8-b).
@@ -61,6 +64,11 @@ func (c *Compiled) In() string  { return c.Name + "_in" }
 // Back names the chain for a device's replies in flows that others opened.
 func (c *Compiled) Back() string    { return c.Name + "_back" }
 func (c *Compiled) Gateway() string { return c.Name + "_gw" }
+
+// chainOut, chainGateway and chainIn name the chains for packets of admitted flows.
+func (c *Compiled) chainOut() string     { return c.Name + checkOut }
+func (c *Compiled) chainGateway() string { return c.Name + checkGateway }
+func (c *Compiled) chainIn() string      { return c.Name + checkIn }
 
 // Limits on names, so that a policy cannot grow without bound (invariant 7).
 const (

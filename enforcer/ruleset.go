@@ -52,6 +52,12 @@ const (
 	TypeIPv4   KeyType = "ipv4_addr"
 	TypeIPv6   KeyType = "ipv6_addr"
 	TypeIfname KeyType = "ifname"
+	// Who asked a group, and the two UDP ports: a concatenation.
+	TypeMACPorts  KeyType = TypeMAC + portsOf
+	TypeIPv4Ports KeyType = TypeIPv4 + portsOf
+	TypeIPv6Ports KeyType = TypeIPv6 + portsOf
+
+	portsOf = " . inet_service . inet_service"
 )
 
 // Set is a named set, or a verdict map where Map is true.
@@ -77,6 +83,8 @@ type Key struct {
 	Addr netip.Addr // first address of the range in an interval set
 	End  netip.Addr // last address of the range, inclusive; only in interval sets
 	Name string     // interface name
+	// Source and destination port of the question, in sets of who asked a group.
+	Sport, Dport uint16
 }
 
 // Element is what a set or map holds for a Key.
@@ -152,10 +160,13 @@ type (
 		Dst bool
 		Map string
 	}
-	// EtherUnicast holds for frames to one station.
-	EtherUnicast struct{}
-	// IsARP holds for ARP; only in the bridge family.
-	IsARP struct{}
+	// EtherAddr holds when the bits in Mask of the frame's source (or destination) are those of Addr.
+	EtherAddr struct {
+		Dst        bool
+		Addr, Mask dhcp.MAC
+	}
+	// EtherType holds for frames that carry Type, behind VLAN tags; only in the bridge family.
+	EtherType struct{ Type uint16 }
 	// IPVersion holds for packets of IPv4 (4) or IPv6 (6).
 	IPVersion struct{ V6 bool }
 	// L4 holds for packets whose transport protocol is Proto, after IPv6 extension headers.
@@ -196,10 +207,22 @@ type (
 		Mask, Value uint8
 		Not         bool
 	}
+	// HeaderField holds when the bits in Mask of a header field are those of Value. Header (ip, ip6, tcp or udp) and Name are
+	// nft's words; At and Bits say where the field is, in bits. It follows an IPVersion or an L4 of that header.
+	HeaderField struct {
+		Header, Name string
+		At, Bits     uint16
+		Mask, Value  uint32
+	}
+	// HeaderBytes holds when Value, at most 16 octets, is what the transport header has from the octet At on. It follows an L4.
+	HeaderBytes struct {
+		At    uint8
+		Value string
+	}
 	// CtState holds when the packet's connection tracking state is State.
 	CtState struct{ State string } // established, related, invalid
-	// CtReply holds for packets in the reply direction of their flow.
-	CtReply struct{}
+	// CtReply holds for packets in the reply direction of their flow, or in the other where Not.
+	CtReply struct{ Not bool }
 	// NoRouteBack holds when the source address is not routed back to the interface the packet came from.
 	NoRouteBack struct{}
 	// MarkHas holds when the packet mark has Bit.
@@ -212,6 +235,17 @@ type (
 	// UpdateAddr puts the source address into the dynamic Set, or renews it there.
 	UpdateAddr struct {
 		V6  bool
+		Set string
+	}
+	// Ask puts who sends a UDP packet, with its ports, into the dynamic Set: its keys name the sender by By, a MAC or an
+	// address.
+	Ask struct {
+		By  KeyType
+		Set string
+	}
+	// Answer holds for a UDP packet to somebody who asked, from the port that was asked to the one that asked.
+	Answer struct {
+		By  KeyType
 		Set string
 	}
 	// Limit holds while the rate of packets per key (in the dynamic Set) is within Count per Per with Burst; where
@@ -249,27 +283,31 @@ const (
 	ByIPv6Dst  LimitKey = "ip6 daddr"
 )
 
-func (IfIn) isExpr()         {}
-func (EtherIn) isExpr()      {}
-func (EtherMap) isExpr()     {}
-func (EtherUnicast) isExpr() {}
-func (IsARP) isExpr()        {}
-func (IPVersion) isExpr()    {}
-func (L4) isExpr()           {}
-func (AddrIn) isExpr()       {}
-func (AddrMap) isExpr()      {}
-func (AddrPrefix) isExpr()   {}
-func (Port) isExpr()         {}
-func (ICMPField) isExpr()    {}
-func (TCPFlags) isExpr()     {}
-func (CtState) isExpr()      {}
-func (CtReply) isExpr()      {}
-func (NoRouteBack) isExpr()  {}
-func (MarkHas) isExpr()      {}
-func (MarkSet) isExpr()      {}
-func (UpdateAddr) isExpr()   {}
-func (Limit) isExpr()        {}
-func (Log) isExpr()          {}
-func (Queue) isExpr()        {}
-func (Counter) isExpr()      {}
-func (Verdict) isExpr()      {}
+func (IfIn) isExpr()        {}
+func (EtherIn) isExpr()     {}
+func (EtherMap) isExpr()    {}
+func (EtherAddr) isExpr()   {}
+func (EtherType) isExpr()   {}
+func (IPVersion) isExpr()   {}
+func (L4) isExpr()          {}
+func (AddrIn) isExpr()      {}
+func (AddrMap) isExpr()     {}
+func (AddrPrefix) isExpr()  {}
+func (Port) isExpr()        {}
+func (ICMPField) isExpr()   {}
+func (TCPFlags) isExpr()    {}
+func (HeaderField) isExpr() {}
+func (HeaderBytes) isExpr() {}
+func (CtState) isExpr()     {}
+func (CtReply) isExpr()     {}
+func (NoRouteBack) isExpr() {}
+func (MarkHas) isExpr()     {}
+func (MarkSet) isExpr()     {}
+func (UpdateAddr) isExpr()  {}
+func (Ask) isExpr()         {}
+func (Answer) isExpr()      {}
+func (Limit) isExpr()       {}
+func (Log) isExpr()         {}
+func (Queue) isExpr()       {}
+func (Counter) isExpr()     {}
+func (Verdict) isExpr()     {}

@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"mudguard/dhcp"
@@ -83,6 +84,11 @@ func (s *Site) routed() bool {
 		}
 	}
 	return false
+}
+
+// bridged says that some LAN interface is a bridge, so that there is a bridge table.
+func (s *Site) bridged() bool {
+	return slices.ContainsFunc(s.LAN, func(l LANInterface) bool { return l.Bridge })
 }
 
 // OnLAN says whether addr is in a network of a LAN interface.

@@ -103,13 +103,17 @@ func SortedElements(elements map[Key]Element) []Key {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b Key) int {
-		return cmp.Or(slices.Compare(a.MAC[:], b.MAC[:]), a.Addr.Compare(b.Addr), strings.Compare(a.Name, b.Name))
+		return cmp.Or(slices.Compare(a.MAC[:], b.MAC[:]), a.Addr.Compare(b.Addr), strings.Compare(a.Name, b.Name),
+			cmp.Compare(a.Sport, b.Sport), cmp.Compare(a.Dport, b.Dport))
 	})
 	return keys
 }
 
 // Text is the key as nft spells it in a set of type t.
 func (k Key) Text(t KeyType) string {
+	if who, ports := strings.CutSuffix(string(t), portsOf); ports {
+		return fmt.Sprintf("%s . %d . %d", k.Text(KeyType(who)), k.Sport, k.Dport)
+	}
 	switch {
 	case t == TypeMAC:
 		return k.MAC.String()
@@ -175,17 +179,20 @@ func exprText(f TableFamily, e Expr) string {
 		return "ether " + side(e.Dst) + "addr @" + e.Set
 	case EtherMap:
 		return "ether " + side(e.Dst) + "addr vmap @" + e.Map
-	case EtherUnicast:
-		return "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00"
-	case IsARP:
-		return "meta protocol arp"
+	case EtherAddr:
+		if e.Mask == wholeMAC {
+			return "ether " + side(e.Dst) + "addr " + e.Addr.String()
+		}
+		return fmt.Sprintf("ether %saddr & %s == %s", side(e.Dst), e.Mask, e.Addr)
+	case EtherType:
+		return "meta protocol " + etherTypeName(e.Type)
 	case IPVersion:
 		if f == Bridge {
 			return "meta protocol " + pick(e.V6, "ip6", "ip")
 		}
 		return "meta nfproto " + pick(e.V6, "ipv6", "ipv4")
 	case L4:
-		return "meta l4proto " + protoName(e.Proto)
+		return "meta l4proto " + pick(e.Proto == protoICMPv6, "icmpv6", protoName(e.Proto)) // the other name is in /etc/protocols only
 	case AddrIn:
 		return addrField(e.V6, e.Dst) + " @" + e.Set
 	case AddrMap:
@@ -198,6 +205,10 @@ func exprText(f TableFamily, e Expr) string {
 		return fmt.Sprintf("%s %s %d", pick(e.V6, "icmpv6", "icmp"), pick(e.Code, "code", "type"), e.Value)
 	case TCPFlags:
 		return fmt.Sprintf("tcp flags & 0x%02x %s 0x%02x", e.Mask, pick(e.Not, "!=", "=="), e.Value)
+	case HeaderField:
+		return e.text()
+	case HeaderBytes:
+		return fmt.Sprintf("@th,%d,%d 0x%x", 8*int(e.At), 8*len(e.Value), e.Value)
 	}
 	return stmtText(e)
 }
@@ -207,7 +218,7 @@ func stmtText(e Expr) string {
 	case CtState:
 		return "ct state " + e.State
 	case CtReply:
-		return "ct direction reply"
+		return "ct direction " + pick(e.Not, "original", "reply")
 	case NoRouteBack:
 		return "fib saddr . iif oif missing"
 	case MarkHas:
@@ -219,6 +230,10 @@ func stmtText(e Expr) string {
 		return fmt.Sprintf("meta mark set meta mark | 0x%08x", e.Bit)
 	case UpdateAddr:
 		return fmt.Sprintf("update @%s { %s }", e.Set, addrField(e.V6, false))
+	case Ask:
+		return fmt.Sprintf("update @%s { %s . udp sport . udp dport }", e.Set, whoText(e.By, false))
+	case Answer:
+		return fmt.Sprintf("%s . udp dport . udp sport @%s", whoText(e.By, true), e.Set)
 	case Limit:
 		return fmt.Sprintf("update @%s { %s limit rate %s%d/%s burst %d packets }",
 			e.Set, e.By, pick(e.Over, "over ", ""), e.Count, perText(e.Per), e.Burst)
@@ -252,6 +267,21 @@ func pick(c bool, yes, no string) string {
 func side(dst bool) string { return pick(dst, "d", "s") }
 
 func addrField(v6, dst bool) string { return pick(v6, "ip6 ", "ip ") + side(dst) + "addr" }
+
+// whoText is the sender's (or receiver's) address of the kind that keys of a type begin with.
+func whoText(by KeyType, dst bool) string {
+	if by == TypeMACPorts {
+		return "ether " + side(dst) + "addr"
+	}
+	return addrField(by == TypeIPv6Ports, dst)
+}
+
+func etherTypeName(t uint16) string {
+	if t == etherARP {
+		return "arp"
+	}
+	return fmt.Sprintf("0x%04x", t)
+}
 
 func prefixText(e AddrPrefix) string {
 	if e.Prefix.IsSingleIP() {

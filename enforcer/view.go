@@ -127,7 +127,7 @@ func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
 
 // details adds what is only shown of one device.
 func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
-	v.Infrastructure = infrastructure(j)
+	v.Infrastructure = infrastructure(j, &e.site)
 	v.Denials = e.Denials(0, d.MAC)
 	v.Announced, v.FormerURLs, v.Approval, v.ClientID = d.Announced, d.Former, d.Approval, d.ClientID
 	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
@@ -137,7 +137,7 @@ func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
 	if profile == nil {
 		return
 	}
-	v.ACEs = aceViews(profile, e.hits(e.inForce[d.MAC]))
+	v.ACEs = aceViews(profile, &e.site, e.hits(e.inForce[d.MAC]))
 	for _, n := range compiledNames(e.inForce[d.MAC]) {
 		v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
 	}
@@ -155,13 +155,16 @@ func (e *Engine) shown(d *Device, j Judgement) *mud.Profile {
 }
 
 // infrastructure lists what a device may do besides its profile: local policy, told apart from MUD (R8520-A-a).
-func infrastructure(j Judgement) []string {
+func infrastructure(j Judgement, site *Site) []string {
 	if j.Policy == nil {
 		return nil
 	}
 	out := []string{"DHCP and DHCPv6 with this network", "ARP, neighbour discovery, IGMP and MLD", "ICMP errors about its own flows"}
 	if j.Policy.Kind != PolicyQuarantine {
 		out = append(out, "DNS (UDP by RFC 8520, TCP by us) and NTP of this network")
+	}
+	if j.Policy.Kind == PolicyProfile && !site.Literal {
+		out = append(out, "UDP broadcast to its own network segment (255.255.255.255), which this gateway does not listen to")
 	}
 	return out
 }
@@ -195,7 +198,7 @@ func (e *Engine) hits(c *Compiled) map[*mud.ACE]Count {
 	return out
 }
 
-func aceViews(p *mud.Profile, hits map[*mud.ACE]Count) []ACEView {
+func aceViews(p *mud.Profile, site *Site, hits map[*mud.ACE]Count) []ACEView {
 	var out []ACEView
 	add := func(pol *mud.Policy, direction string, decide func(*mud.ACE) string) {
 		if pol == nil {
@@ -207,6 +210,9 @@ func aceViews(p *mud.Profile, hits map[*mud.ACE]Count) []ACEView {
 				Text: describeACE(a), Decision: decide(a), Packets: hits[a].Packets, Bytes: hits[a].Bytes}
 			if a.Action == mud.Accept {
 				v.Action = "accept"
+			}
+			if a.Match.EtherType != nil && !site.bridged() {
+				v.Decision = "not applied: no LAN interface is a bridge, so no frames between hosts pass this gateway"
 			}
 			if a.Refused != "" {
 				v.Decision = "refused: " + clean(a.Refused)

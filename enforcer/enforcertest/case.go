@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/mud"
 )
@@ -28,6 +29,7 @@ type Case struct {
 	Probes  []Probe
 	// Site changes the site before policies are compiled; may be nil.
 	Site func(*enforcer.Site)
+	LAN  string // "bridge" or "routed": only where the LAN is that
 	// Block puts devices without a policy under the restricted one (unmanaged: block).
 	Block bool
 }
@@ -49,10 +51,28 @@ type Probe struct {
 	Sport    uint16
 	Dport    uint16
 	ICMPType uint8
+	ICMPCode uint8
 	Flags    uint8      // of TCP; 0: SYN, which opens a flow
 	Spoof    netip.Addr // source address to claim instead of From's
-	Want     bool       // it arrives, and so do replies to it
-	Log      string     // prefix of the denial that it makes; "" where the test does not care
+	Head     Head       // what else its headers say
+	// EtherType is of a frame that is not IP, from one host of the LAN to another; Proto is "" then.
+	EtherType uint16
+	Want      bool   // it arrives, and so do replies to it
+	Log       string // prefix of the denial that it makes; "" where the test does not care
+	// Late says whether an answer arrives after the flow was forgotten: pass or stop; "" where the test does not care.
+	Late string
+	// Silent: it belongs to no flow, and so it is dropped without being logged, as every stray packet of TCP is.
+	Silent bool
+	// Later are more packets of the flow, after it was opened and answered.
+	Later []Later
+}
+
+// Later is a packet of an open flow: of who opened it, or of the other side where Reply.
+type Later struct {
+	Reply bool
+	Flags uint8 // of TCP; 0: ACK
+	Head  Head
+	Want  bool
 }
 
 // Direction says from where to where a probe goes: out, in, lateral, to-gateway or from-gateway.
@@ -73,6 +93,18 @@ func (p Probe) Direction() string {
 // Stateful says that stopping the probe takes connection tracking: it looks like a reply.
 func (p Probe) Stateful() bool { return p.Flags != 0 && p.Flags != SYN }
 
+// Known says whether a gateway of a mode can tell what happens to the probe. Where it knows replies by their ports and flags
+// only, it lets pass what looks like one.
+func (p Probe) Known(mode enforcer.BridgeMode) bool {
+	reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443)
+	return p.Tracked(mode) || !reply || p.Want
+}
+
+// Tracked says whether a gateway of a mode tracks the flow of the probe.
+func (p Probe) Tracked(mode enforcer.BridgeMode) bool {
+	return p.Direction() != "lateral" || mode != enforcer.BridgeStateless
+}
+
 // FromHost is the sender.
 func (p Probe) FromHost() Host { return HostNamed(p.From) }
 
@@ -91,12 +123,16 @@ func (p Probe) Protocol() uint8 {
 	return map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}[p.Proto]
 }
 
-// Packet is the probe as the gateway's hooks see it.
+// Packet is the probe as the gateway's hooks see it. What is routed has the gateway's MAC at the other end.
 func (p Probe) Packet() enforcer.Packet {
 	from, to := p.FromHost(), p.ToHost()
-	k := enforcer.Packet{In: iface(from), Out: iface(to), SrcMAC: from.MAC, DstMAC: to.MAC, TCPFlags: p.Flags}
+	k := enforcer.Packet{In: iface(from), Out: iface(to), SrcMAC: from.frameMAC(), DstMAC: to.frameMAC(), TCPFlags: p.Flags,
+		EtherType: p.EtherType}
+	if p.EtherType != 0 {
+		return k
+	}
 	k.Flow = enforcer.Flow{Src: from.Addr(p.V6), Dst: to.Addr(p.V6), Proto: p.Protocol(), Sport: p.Sport, Dport: p.Dport,
-		ICMPType: p.ICMPType}
+		ICMPType: p.ICMPType, ICMPCode: p.ICMPCode}
 	if p.Spoof.IsValid() {
 		k.Src = p.Spoof
 		site := Site(enforcer.BridgeConntrack)
@@ -105,7 +141,14 @@ func (p Probe) Packet() enforcer.Packet {
 	if k.Proto == 6 && k.TCPFlags == 0 {
 		k.TCPFlags = SYN
 	}
-	return k
+	return p.Head.Headers(k, markLen)
+}
+
+func (h Host) frameMAC() dhcp.MAC {
+	if h.WAN {
+		return HostNamed("gateway").MAC
+	}
+	return h.MAC
 }
 
 func iface(h Host) string {
@@ -126,7 +169,20 @@ func (p Probe) Reply() enforcer.Packet {
 	if k.Proto == 6 {
 		k.TCPFlags = SYN | ACK
 	}
-	return k
+	return Head{}.Headers(k, markLen)
+}
+
+// Packet is a later packet of the flow that p opened.
+func (l Later) Packet(p Probe) enforcer.Packet {
+	k := p.Packet()
+	if l.Reply {
+		k = p.Reply()
+	}
+	k.TCPFlags = l.Flags
+	if k.Proto == 6 && l.Flags == 0 {
+		k.TCPFlags = ACK
+	}
+	return l.Head.Headers(k, markLen)
 }
 
 // Setup is a case made ready to run.
@@ -178,6 +234,7 @@ func (d Device) member(site *enforcer.Site) (enforcer.Member, error) {
 				return m, err
 			}
 		}
+		d.Profile.complete(&p)
 		m.URL = p.URL
 		pol.Kind, pol.Profile = enforcer.PolicyProfile, &p
 	}

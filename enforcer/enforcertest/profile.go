@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
 )
 
 // ACE is one entry of a MUD file. The zero ACE accepts all of IPv4.
@@ -19,6 +22,20 @@ type ACE struct {
 	Local     map[string]any // the device's port
 	Initiated string         // direction-initiated
 	ICMP      map[string]any
+	// Conditions that are not in the JSON but put into the parsed ACE.
+	EtherType           uint16 // not IP
+	RemoteMAC, LocalMAC mud.MACMatch
+	Fields              []mud.FieldMatch
+}
+
+// Field is the condition that a header field has a value.
+func Field(f mud.Field, value uint32) []mud.FieldMatch {
+	return []mud.FieldMatch{{Field: f, Value: value, Mask: ^uint32(0)}}
+}
+
+// MAC is the condition that an Ethernet address is this one.
+func MAC(a dhcp.MAC) mud.MACMatch {
+	return mud.MACMatch{Addr: a, Mask: [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 }
 
 // Class makes the ietf-mud:mud container of an ACE.
@@ -52,11 +69,11 @@ type Profile struct {
 
 // JSON gives the file.
 func (p Profile) JSON() []byte {
-	mud := map[string]any{"mud-version": 1, "mud-url": p.URL, "last-update": "2026-01-01T00:00:00Z", "is-supported": true,
+	top := map[string]any{"mud-version": 1, "mud-url": p.URL, "last-update": "2026-01-01T00:00:00Z", "is-supported": true,
 		"mfg-name": p.Mfg, "model-name": p.Model}
 	var acls []any
 	add := func(container, name string, list []ACE, toDevice bool) {
-		mud[container] = map[string]any{"access-lists": map[string]any{"access-list": []any{map[string]any{"name": name}}}}
+		top[container] = map[string]any{"access-lists": map[string]any{"access-list": []any{map[string]any{"name": name}}}}
 		aces := []any{}
 		for i, a := range list {
 			aces = append(aces, a.tree(fmt.Sprintf("%s%d", name, i), toDevice))
@@ -69,8 +86,8 @@ func (p Profile) JSON() []byte {
 	if !p.NoTo {
 		add("to-device-policy", "to", p.To, true)
 	}
-	maps.Copy(mud, p.Extra)
-	root := map[string]any{"ietf-mud:mud": mud}
+	maps.Copy(top, p.Extra)
+	root := map[string]any{"ietf-mud:mud": top}
 	if len(acls) > 0 {
 		root["ietf-access-control-list:acls"] = map[string]any{"acl": acls}
 	}
@@ -79,6 +96,22 @@ func (p Profile) JSON() []byte {
 		panic(err) // only maps of strings and numbers are in it
 	}
 	return b
+}
+
+// complete puts the conditions that are not in the JSON into the ACEs that were read from it.
+func (p Profile) complete(to *mud.Profile) {
+	for _, part := range []struct {
+		list []ACE
+		read *mud.Policy
+	}{{p.From, to.FromDevice}, {p.To, to.ToDevice}} {
+		for i, a := range part.list {
+			m := &part.read.ACEs[i].Match
+			m.RemoteMAC, m.LocalMAC, m.Fields = a.RemoteMAC, a.LocalMAC, a.Fields
+			if a.EtherType != 0 {
+				m.EtherType, m.Family = &a.EtherType, mud.FamilyAny
+			}
+		}
+	}
 }
 
 func (a ACE) tree(name string, toDevice bool) map[string]any {

@@ -16,8 +16,8 @@ const (
 
 // Scenario is the whole table.
 func Scenario() []Case {
-	all := slices.Concat(plainCases(), infrastructureCases(), portCases(), remoteCases(), classCases(), orderCases(), stateCases(),
-		matrix())
+	all := slices.Concat(plainCases(), infrastructureCases(), portCases(), remoteCases(), pingCases(), classCases(), orderCases(), stateCases(),
+		headCases(), packetCases(), localCases(), frameCases(), matrix())
 	for i := range all {
 		number(all[i].Probes)
 	}

@@ -1,7 +1,6 @@
 package enforcertest
 
 import (
-	"fmt"
 	"net/netip"
 
 	"mudguard/enforcer"
@@ -22,12 +21,19 @@ func portCases() []Case {
 		{"lte", Op("lte", 443), []uint16{1, 443}, []uint16{444, 65535}},
 		{"gte", Op("gte", 443), []uint16{443, 65535}, []uint16{1, 442}},
 		{"range", Range(8000, 8010), []uint16{8000, 8005, 8010}, []uint16{7999, 8011}},
+		{"eq of the last", Eq(65535), []uint16{65535}, []uint16{65534, 1}},
+		{"neq of the last", Op("neq", 65535), []uint16{65534, 1}, []uint16{65535}},
+		{"gte of the last", Op("gte", 65535), []uint16{65535}, []uint16{65534}},
+		{"lte of the last", Op("lte", 65535), []uint16{1, 65535}, nil},
+		{"gte of the first", Op("gte", 0), []uint16{1, 65535}, nil},
+		{"range of one", Range(8000, 8000), []uint16{8000}, []uint16{7999, 8001}},
 	} {
 		for _, proto := range []string{"tcp", "udp"} {
-			out = append(out, portCase("R8519-4-e "+proto+" remote port "+c.name,
-				ACE{Name: "cloud.example", Proto: proto, Remote: c.ports}, false, c.inside, c.beyond),
-				portCase("R8519-4-e "+proto+" local port "+c.name,
-					ACE{Name: "cloud.example", Proto: proto, Local: c.ports}, true, c.inside, c.beyond))
+			remote, local := ACE{Name: "cloud.example", Proto: proto, Remote: c.ports}, ACE{Name: "cloud.example", Proto: proto, Local: c.ports}
+			out = append(out, portCase("R8519-4-e "+proto+" remote port "+c.name, remote, false, c.inside, c.beyond),
+				portCase("R8519-4-e "+proto+" local port "+c.name, local, true, c.inside, c.beyond),
+				turned(portCase("R8519-4-e to-device "+proto+" remote port "+c.name, remote, false, c.inside, c.beyond)),
+				turned(portCase("R8519-4-e to-device "+proto+" local port "+c.name, local, true, c.inside, c.beyond)))
 		}
 	}
 	return append(out, lampWith("R8519-4-e both ports at once",
@@ -54,6 +60,42 @@ func portCase(name string, a ACE, local bool, inside, beyond []uint16) Case {
 	return lampWith(name, named(a), probes...)
 }
 
+// turned makes a case about what the device opens one about what the peer opens.
+func turned(c Case) Case {
+	p := c.Devices[0].Profile
+	p.From, p.To = p.To, p.From
+	for i := range c.Probes {
+		q := &c.Probes[i]
+		if q.Sport == 0 {
+			q.Sport = uint16(20000 + i)
+		}
+		q.From, q.To, q.Sport, q.Dport = q.To, q.From, q.Dport, q.Sport
+	}
+	return c
+}
+
+// pingCases: what ICMP messages answer which.
+func pingCases() []Case {
+	ping := func(from, to string, want bool) Probe {
+		return Probe{From: from, To: to, Proto: "icmp", ICMPType: 8, Want: want}
+	}
+	icmp := func(a ACE, t int) ACE { a.ICMP = map[string]any{"type": t}; return a }
+	cloud, local := ACE{Name: "cloud.example"}, ACE{Class: Group("local-networks")}
+	to := func(p *Profile, list ...ACE) *Profile { p.To = list; return p }
+	unasked := Probe{Name: "echo reply that nobody asked for", From: "cloud", To: "lamp", Proto: "icmp", Silent: true}
+	return []Case{
+		lampWith("T-22 icmp to the device", to(named(), icmp(cloud, 8)), ping("cloud", "lamp", true), ping("lamp", "cloud", false),
+			Probe{From: "cloud", To: "lamp", Proto: "icmp", ICMPType: 13}, ping("evil", "lamp", false)),
+		lampWith("T-22 icmp on the LAN", named(icmp(local, 8)), ping("lamp", "neighbour", true), ping("neighbour", "lamp", false)),
+		lampWith("T-22 icmp to the device on the LAN", to(named(), icmp(local, 8)), ping("neighbour", "lamp", true), ping("lamp", "neighbour", false)),
+		lampWith("T-01 echo replies are the mirror of echo requests", to(named(icmp(cloud, 8)), icmp(cloud, 0)), unasked, ping("lamp", "cloud", true),
+			ping("cloud", "lamp", false)),
+		lampWith("R8520-A-b a drop of pings to the device leaves its own", to(named(icmp(cloud, 8)), icmp(ACE{Drop: true}, 8), cloud),
+			ping("lamp", "cloud", true), ping("cloud", "lamp", false)),
+		lampWith("R8520-A-b a drop of echo replies is one of its own pings", to(named(icmp(cloud, 8)), icmp(ACE{Drop: true}, 0)), ping("lamp", "cloud", false)),
+	}
+}
+
 // remoteCases are peers by network, literal address and ICMP.
 func remoteCases() []Case {
 	return []Case{
@@ -70,8 +112,13 @@ func remoteCases() []Case {
 			tcp("lamp", "gateway", 8883, true), tcp("lamp", "gateway", 22, false)),
 		lampWith("T-22 icmp by type and code", named(ACE{Name: "cloud.example", ICMP: map[string]any{"type": 8, "code": 0}}),
 			Probe{From: "lamp", To: "cloud", Proto: "icmp", ICMPType: 8, Want: true},
-			Probe{From: "lamp", To: "cloud", Proto: "icmp", ICMPType: 13},
-			Probe{From: "lamp", To: "evil", Proto: "icmp", ICMPType: 8}),
+			Probe{From: "lamp", To: "cloud", Proto: "icmp", ICMPType: 13}, Probe{From: "lamp", To: "cloud", Proto: "icmp", ICMPType: 8, ICMPCode: 1},
+			Probe{From: "lamp", To: "evil", Proto: "icmp", ICMPType: 8}, Probe{From: "lamp", To: "cloud", V6: true, Proto: "icmpv6", ICMPType: 8}),
+		lampWith("T-22 icmpv6 by type and code", named(ACE{Name: "cloud.example", V6: true, ICMP: map[string]any{"type": 128, "code": 0}}),
+			Probe{From: "lamp", To: "cloud", V6: true, Proto: "icmpv6", ICMPType: 128, Want: true},
+			Probe{From: "lamp", To: "cloud", V6: true, Proto: "icmpv6", ICMPType: 128, ICMPCode: 1},
+			Probe{From: "lamp", To: "cloud", V6: true, Proto: "icmpv6", ICMPType: 139}, Probe{From: "lamp", To: "cloud", Proto: "icmp", ICMPType: 8},
+			Probe{From: "lamp", To: "evil", V6: true, Proto: "icmpv6", ICMPType: 128}),
 		lampWith("R8519-4-a an ACE about one family only", named(ACE{}), tcp("lamp", "evil", 9, true), v6(tcp("lamp", "evil", 9, false))),
 	}
 }
@@ -191,5 +238,3 @@ func stateCases() []Case {
 	trusted.Site = func(s *enforcer.Site) { s.Trusted = append(s.Trusted, HostNamed("neighbour").MAC) }
 	return append(list, trusted)
 }
-
-func rowName(a, b string) string { return fmt.Sprintf("R8520-4.8-b %s, direction-initiated %s", a, b) }

@@ -1,6 +1,8 @@
 package enforcertest
 
 import (
+	"fmt"
+
 	"mudguard/enforcer"
 )
 
@@ -17,40 +19,49 @@ func peers() []peer {
 	}
 }
 
-// cell is a row of the direction matrix (standards.md 11.3).
+// cell is a row of the direction matrix (standards.md 11.3): what direction-initiated says in the ACE of each container, "-"
+// where it has none, and who may then open a flow between the declared port of the peer and one of the device.
 type cell struct {
-	container string // from-device, to-device or both
-	initiated string
-	out, in   bool // the device, or the peer, may open a flow
+	rows             string
+	from, to         string
+	opened, literal  string // by the device, the peer, both or nobody; in the default and in the literal reading
+	beside, datagram bool   // the to-device ACE is about a port of the device instead; there is a twin for UDP
 }
 
-func tcpCells() []cell {
+// directions is written out by hand from the standard and the decisions on T-01, T-02 and T-47, not from the code.
+func directions() []cell {
 	return []cell{
-		{"from-device", "", true, false},
-		{"from-device", "from-device", true, false},
-		{"from-device", "to-device", false, false},
-		{"to-device", "", false, true},
-		{"to-device", "from-device", false, false},
-		{"to-device", "to-device", false, true},
-		{"both", "from-device", true, false},
-		{"both", "", true, false}, // T-01: mirrored, so it describes the replies
+		{"R8520-4.8-b T-47", "absent", "-", "device", "device", false, true},
+		{"R8520-4.8-b", "from-device", "-", "device", "device", false, false},
+		{"R8520-4.8-b T-02", "to-device", "-", "nobody", "nobody", false, false},
+		{"R8520-4.8-b T-47", "-", "absent", "peer", "peer", false, true},
+		{"R8520-4.8-b T-02", "-", "from-device", "nobody", "nobody", false, false},
+		{"R8520-4.8-b", "-", "to-device", "peer", "peer", false, false},
+		{"T-01 T-47 mirrored", "absent", "absent", "device", "both", false, true},
+		{"R8520-4.8-b T-02", "absent", "from-device", "device", "device", false, false},
+		{"R8520-4.8-b", "absent", "to-device", "both", "both", false, false},
+		{"T-01 mirrored", "from-device", "absent", "device", "both", false, false},
+		{"R8520-4.8-b the example of section 9", "from-device", "from-device", "device", "device", false, false},
+		{"R8520-4.8-b", "from-device", "to-device", "both", "both", false, false},
+		{"T-02", "to-device", "absent", "peer", "peer", false, false},
+		{"T-02", "to-device", "from-device", "nobody", "nobody", false, false},
+		{"R8520-4.8-b T-02", "to-device", "to-device", "peer", "peer", false, false},
+		{"T-01 T-47 no mirror", "absent", "absent", "both", "both", true, true},
 	}
 }
 
-// matrix is the direction matrix for TCP and its twin for UDP, for both families and both kinds of peers, and once more
-// in the literal reading.
+// matrix is the direction matrix for TCP and its twin for UDP, for both families, both kinds of peers and both readings.
 func matrix() []Case {
 	var out []Case
 	for _, p := range peers() {
 		for _, six := range []bool{false, true} {
-			for _, c := range tcpCells() {
-				out = append(out, c.test(p, six, "tcp"))
-				if c.initiated == "" {
-					out = append(out, c.test(p, six, "udp"))
+			for _, literal := range []bool{false, true} {
+				for _, c := range directions() {
+					out = append(out, c.test(p, six, literal, "tcp"))
+					if c.datagram {
+						out = append(out, c.test(p, six, literal, "udp"))
+					}
 				}
-			}
-			for _, proto := range []string{"tcp", "udp"} {
-				out = append(out, literal(p, six, proto))
 			}
 		}
 	}
@@ -58,53 +69,61 @@ func matrix() []Case {
 }
 
 func (c cell) profile(p peer, six bool, proto string) *Profile {
-	a := p.ace(six)
-	a.Proto, a.Remote, a.Initiated = proto, Eq(443), c.initiated
-	pr := &Profile{URL: LampURL, Model: "L1"}
-	if c.container != "to-device" {
-		pr.From = []ACE{a}
+	from := p.ace(six)
+	from.Proto, from.Remote = proto, Eq(443)
+	to := from
+	if c.beside {
+		to.Remote, to.Local = nil, Eq(8080)
 	}
-	if c.container != "from-device" {
-		pr.To = []ACE{a}
+	pr := &Profile{URL: LampURL, Model: "L1"}
+	for _, side := range []struct {
+		initiated string
+		ace       ACE
+		list      *[]ACE
+	}{{c.from, from, &pr.From}, {c.to, to, &pr.To}} {
+		if side.initiated != "absent" {
+			side.ace.Initiated = side.initiated
+		}
+		if side.initiated != "-" {
+			*side.list = []ACE{side.ace}
+		}
 	}
 	return pr
 }
 
-func (c cell) test(p peer, six bool, proto string) Case {
-	initiated := c.initiated
-	if initiated == "" {
-		initiated = "absent"
+func (c cell) test(p peer, six, literal bool, proto string) Case {
+	reading, opened := "default", c.opened
+	if literal {
+		reading, opened = "literal", c.literal
 	}
-	row := rowName("ACE in "+c.container, initiated)
-	if proto == "udp" {
-		row = "T-47 ACE in " + c.container
-	}
-	family := "IPv4"
-	if six {
-		family = "IPv6"
-	}
-	return lampWith(row+", "+proto+" with "+p.host+" over "+family, c.profile(p, six, proto), c.probes(p.host, six, proto)...)
-}
-
-// probes open a flow from either side between the declared port of the peer and one of the device.
-func (c cell) probes(host string, six bool, proto string) []Probe {
-	out := []Probe{
-		{Name: "the device opens", From: "lamp", To: host, V6: six, Proto: proto, Sport: 40001, Dport: 443, Want: c.out},
-		{Name: "the peer opens from the port of the ACE", From: host, To: "lamp", V6: six, Proto: proto, Sport: 443, Dport: 40002, Want: c.in},
-		{Name: "the peer opens from another port", From: host, To: "lamp", V6: six, Proto: proto, Sport: 444, Dport: 40003},
-		{Name: "the device opens to another port", From: "lamp", To: host, V6: six, Proto: proto, Sport: 40004, Dport: 444},
-		{Name: "the device opens over the other family", From: "lamp", To: host, V6: !six, Proto: proto, Sport: 40005, Dport: 443},
-	}
-	if proto == "tcp" {
-		out = append(out, unsolicited(host, six)...)
-	}
+	family := map[bool]string{false: "IPv4", true: "IPv6"}[six]
+	out := lampWith(fmt.Sprintf("%s, from-device %s, to-device %s, %s with %s over %s, %s", c.rows, c.from, c.to, proto, p.host, family, reading),
+		c.profile(p, six, proto), c.probes(p.host, six, proto, opened == "device" || opened == "both", opened == "peer" || opened == "both")...)
+	out.Site = func(s *enforcer.Site) { s.Literal = literal }
 	return out
 }
 
-// literal is the lab mode, in which a mirrored to-device ACE opens what it literally says.
-func literal(p peer, six bool, proto string) Case {
-	c := cell{container: "both", out: true, in: true}.test(p, six, proto)
-	c.Name = "T-01 literal reading: " + c.Name
-	c.Site = func(s *enforcer.Site) { s.Literal = true }
-	return c
+// probes open a flow from either side between the declared port of the peer and one of the device, and pretend to.
+func (c cell) probes(host string, six bool, proto string, out, in bool) []Probe {
+	sport, dport := uint16(443), uint16(40002)
+	late := map[bool]string{true: "pass", false: "stop"}[in && !c.beside]
+	if c.beside {
+		sport, dport = 444, 8080
+	}
+	list := []Probe{
+		{Name: "the device opens", From: "lamp", To: host, V6: six, Proto: proto, Sport: 40001, Dport: 443, Want: out},
+		{Name: "the peer opens from the port of the ACE", From: host, To: "lamp", V6: six, Proto: proto, Sport: sport, Dport: dport, Want: in},
+		{Name: "the peer opens from another port", From: host, To: "lamp", V6: six, Proto: proto, Sport: 445, Dport: 40003},
+		{Name: "the device opens to another port", From: "lamp", To: host, V6: six, Proto: proto, Sport: 40004, Dport: 444},
+		{Name: "the device opens over the other family", From: "lamp", To: host, V6: !six, Proto: proto, Sport: 40005, Dport: 443},
+	}
+	if proto == "udp" {
+		list[0].Late = late // a datagram of the peer, from the declared port, when the flow is forgotten
+		return list
+	}
+	if !in {
+		list = append(list, Probe{Name: "the device answers a SYN that was stopped", From: "lamp", To: host, V6: six, Proto: proto, Sport: dport,
+			Dport: sport, Flags: SYN | ACK})
+	}
+	return append(list, unsolicited(host, six)...)
 }

@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -173,6 +175,14 @@ func verdictKind(code int32) enforcer.VerdictKind {
 func decodeKey(t enforcer.KeyType, b []byte) (enforcer.Key, bool) {
 	var k enforcer.Key
 	switch {
+	case concatenated(t) && len(b) > 8:
+		who, ports := b[:len(b)-8], b[len(b)-8:]
+		if t == enforcer.TypeMACPorts {
+			who = bytes.TrimSuffix(who, []byte{0, 0})
+		}
+		k, ok := decodeKey(addressOf(t), who)
+		k.Sport, k.Dport = binary.BigEndian.Uint16(ports), binary.BigEndian.Uint16(ports[4:])
+		return k, ok
 	case t == enforcer.TypeMAC && len(b) == len(k.MAC):
 		copy(k.MAC[:], b)
 	case t == enforcer.TypeIfname:

@@ -33,7 +33,7 @@ const (
 	l3None l3 = iota
 	l3IPv4
 	l3IPv6
-	l3ARP
+	l3Other
 )
 
 // encoder turns one rule into expressions. It tracks what the rule established already and adds the same implicit
@@ -130,13 +130,12 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.EtherMap:
 		e.etherAddr(x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Map, IsDestRegSet: true})
-	case enforcer.EtherUnicast:
-		e.etherAddr(true)
-		e.mask([]byte{1, 0, 0, 0, 0, 0}, make([]byte, 6))
-		e.cmp(expr.CmpOpEq, make([]byte, 6))
-	case enforcer.IsARP:
-		e.etherType(unix.ETH_P_ARP)
-		e.l3 = l3ARP
+	case enforcer.EtherAddr:
+		e.etherAddr(x.Dst)
+		e.masked(x.Mask[:], x.Addr[:])
+	case enforcer.EtherType:
+		e.etherType(x.Type)
+		e.l3 = l3Other
 	case enforcer.IPVersion:
 		e.ipVersion(x.V6)
 	case enforcer.L4:
@@ -158,6 +157,14 @@ func (e *encoder) add(x enforcer.Expr) error {
 		e.payload(expr.PayloadBaseTransportHeader, offTCPFlags, 1)
 		e.mask([]byte{x.Mask}, []byte{0})
 		e.cmp(eqOr(x.Not), []byte{x.Value})
+	case enforcer.HeaderField:
+		return e.field(x)
+	case enforcer.HeaderBytes:
+		e.payload(expr.PayloadBaseTransportHeader, uint32(x.At), uint32(len(x.Value)))
+		e.cmp(expr.CmpOpEq, []byte(x.Value))
+	case enforcer.Answer:
+		e.asked(x.By, true)
+		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
 	default:
 		return e.statement(x)
 	}
@@ -170,7 +177,7 @@ func (e *encoder) statement(x enforcer.Expr) error {
 		return e.ctState(x.State)
 	case enforcer.CtReply:
 		e.put(&expr.Ct{Register: reg, Key: expr.CtKeyDIRECTION})
-		e.cmp(expr.CmpOpEq, []byte{1})
+		e.cmp(expr.CmpOpEq, []byte{byte(boolInt(!x.Not))})
 	case enforcer.NoRouteBack:
 		e.put(&expr.Fib{Register: reg, ResultOIF: true, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true})
 		e.cmp(expr.CmpOpEq, native32(0)) // the kernel stores a whole register, also for present
@@ -182,6 +189,9 @@ func (e *encoder) statement(x enforcer.Expr) error {
 		e.markSet(x)
 	case enforcer.UpdateAddr:
 		e.address(x.V6, false)
+		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
+	case enforcer.Ask:
+		e.asked(x.By, false)
 		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	case enforcer.Limit:
 		return e.limit(x)

@@ -26,6 +26,12 @@ func setDatatype(k enforcer.KeyType) (nftables.SetDatatype, error) {
 		return nftables.TypeIP6Addr, nil
 	case enforcer.TypeIfname:
 		return nftables.TypeIFName, nil
+	case enforcer.TypeMACPorts:
+		return nftables.ConcatSetType(nftables.TypeEtherAddr, nftables.TypeInetService, nftables.TypeInetService)
+	case enforcer.TypeIPv4Ports:
+		return nftables.ConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService, nftables.TypeInetService)
+	case enforcer.TypeIPv6Ports:
+		return nftables.ConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetService, nftables.TypeInetService)
 	}
 	return nftables.SetDatatype{}, fmt.Errorf("kernel: unknown key type %q", k)
 }
@@ -51,9 +57,34 @@ func encodeSet(t *nftables.Table, s *enforcer.Set, id uint32) (*nftables.Set, er
 	return out, nil
 }
 
+func concatenated(t enforcer.KeyType) bool { return addressOf(t) != t }
+
+// addressOf is the type of what a key begins with.
+func addressOf(t enforcer.KeyType) enforcer.KeyType {
+	switch t {
+	case enforcer.TypeMACPorts:
+		return enforcer.TypeMAC
+	case enforcer.TypeIPv4Ports:
+		return enforcer.TypeIPv4
+	case enforcer.TypeIPv6Ports:
+		return enforcer.TypeIPv6
+	}
+	return t
+}
+
 // encodeKey is the key as the kernel has it.
 func encodeKey(t enforcer.KeyType, k enforcer.Key) ([]byte, error) {
 	switch {
+	case concatenated(t):
+		who, err := encodeKey(addressOf(t), k)
+		if err != nil {
+			return nil, err
+		}
+		for _, part := range [][]byte{nil, big16(k.Sport), big16(k.Dport)} { // each begins at a register of four octets
+			who = append(who, part...)
+			who = append(who, make([]byte, -len(who)&3)...)
+		}
+		return who, nil
 	case t == enforcer.TypeMAC:
 		return k.MAC[:], nil
 	case t == enforcer.TypeIPv4 && k.Addr.Is4(), t == enforcer.TypeIPv6 && k.Addr.Is6() && !k.Addr.Is4In6():

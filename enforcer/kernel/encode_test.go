@@ -49,6 +49,15 @@ func allSets() map[string]*enforcer.Set {
 		{Name: "rmac", Key: enforcer.TypeMAC, Dynamic: true, HasTTL: true, Timeout: time.Minute, Size: 1000, Learned: true},
 		{Name: "rip4", Key: enforcer.TypeIPv4, Dynamic: true, HasTTL: true, Timeout: time.Hour, Size: 1000, Learned: true},
 		{Name: "rip6", Key: enforcer.TypeIPv6, Dynamic: true, HasTTL: true, Timeout: time.Hour, Size: 1000, Learned: true},
+		{Name: "askm", Key: enforcer.TypeMACPorts, Dynamic: true, HasTTL: true, Timeout: 10 * time.Second, Size: 1000, Learned: true},
+		{Name: "ask4", Key: enforcer.TypeIPv4Ports, Dynamic: true, HasTTL: true, Timeout: 10 * time.Second, Size: 1000, Learned: true},
+		{Name: "ask6", Key: enforcer.TypeIPv6Ports, Dynamic: true, HasTTL: true, Timeout: 10 * time.Second, Size: 1000, Learned: true},
+		{Name: "whom", Key: enforcer.TypeMACPorts, Elements: map[enforcer.Key]enforcer.Element{
+			{MAC: dhcp.MAC{2, 5: 0}, Sport: 5353, Dport: 1}: {Comment: "ends in zeros"}, {MAC: macKey(2).MAC, Sport: 65535}: none}},
+		{Name: "who4", Key: enforcer.TypeIPv4Ports, Elements: map[enforcer.Key]enforcer.Element{
+			{Addr: addr("192.0.2.1"), Sport: 5353, Dport: 53}: none, {Addr: addr("192.0.2.1"), Sport: 5353, Dport: 54}: none}},
+		{Name: "who6", Key: enforcer.TypeIPv6Ports, Elements: map[enforcer.Key]enforcer.Element{
+			{Addr: addr("2001:db8::1"), Sport: 5353, Dport: 53}: none}},
 	}
 	out := map[string]*enforcer.Set{}
 	for _, s := range sets {
@@ -66,7 +75,11 @@ func matchRules() []enforcer.Rule {
 		rule(enforcer.EtherIn{Set: "macs"}, n), rule(enforcer.EtherIn{Set: "macs", Dst: true}, n),
 		rule(enforcer.EtherIn{Set: "macs"}, enforcer.EtherIn{Set: "macs", Dst: true}, n),
 		rule(enforcer.EtherMap{Map: "from_device"}), rule(enforcer.EtherMap{Map: "from_device", Dst: true}),
-		rule(enforcer.EtherUnicast{}, n),
+		rule(enforcer.EtherAddr{Dst: true, Mask: dhcp.MAC{1}}, n), rule(enforcer.EtherAddr{Addr: macKey(1).MAC, Mask: wholeMAC}, n),
+		rule(enforcer.EtherAddr{Addr: dhcp.MAC{2, 0x11}, Mask: dhcp.MAC{0xff, 0xff}}, enforcer.IPVersion{}, n),
+		// nft loads both at once, and lists the destination first.
+		rule(enforcer.EtherAddr{Dst: true, Addr: macKey(2).MAC, Mask: wholeMAC}, enforcer.EtherAddr{Addr: macKey(1).MAC, Mask: wholeMAC},
+			enforcer.AddrIn{Set: "s4"}, enforcer.L4{Proto: 6}, enforcer.Port{Proto: 6, Dst: true, Lo: 443, Hi: 443}, n),
 		rule(enforcer.IPVersion{}, n), rule(enforcer.IPVersion{V6: true}, n),
 		rule(enforcer.L4{Proto: 6}, n), rule(enforcer.L4{Proto: 2}, n), rule(enforcer.L4{Proto: 132}, n), rule(enforcer.L4{Proto: 253}, n),
 		rule(enforcer.AddrIn{Set: "s4"}, n), rule(enforcer.AddrIn{Set: "n4", Dst: true}, n),
@@ -112,6 +125,57 @@ func portRules() []enforcer.Rule {
 	}
 }
 
+var wholeMAC = dhcp.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// headRules compare each field of every header, whole and in part.
+func headRules() (out []enforcer.Rule) {
+	n := enforcer.Counter{}
+	field := func(header, name string, at, bits uint16, value uint32) {
+		h := enforcer.HeaderField{Header: header, Name: name, At: at, Bits: bits, Mask: uint32(1<<bits - 1), Value: value}
+		out = append(out, rule(h, n), rule(enforcer.EtherIn{Set: "macs"}, h, n))
+		for _, l4 := range []uint8{6, 17} {
+			out = append(out, rule(enforcer.L4{Proto: l4}, enforcer.Port{Proto: l4, Dst: true, Lo: 443, Hi: 443}, h, n))
+		}
+		h.Mask, h.Value = 1<<(bits-1), 1<<(bits-1)
+		out = append(out, rule(enforcer.IPVersion{V6: header == enforcer.HeaderIPv6}, h, n))
+	}
+	four, six := enforcer.HeaderIPv4, enforcer.HeaderIPv6
+	field(four, "hdrlength", 4, 4, 6)
+	field(four, "dscp", 8, 6, 46)
+	field(four, "ecn", 14, 2, 1)
+	field(four, "length", 16, 16, 60)
+	field(four, "id", 32, 16, 7)
+	field(four, "frag-off", 48, 16, 0x4000)
+	field(four, "ttl", 64, 8, 64)
+	field(six, "dscp", 4, 6, 46)
+	field(six, "ecn", 10, 2, 1)
+	field(six, "flowlabel", 12, 20, 0xabcde)
+	field(six, "length", 32, 16, 60)
+	field(six, "hoplimit", 56, 8, 64)
+	return out
+}
+
+// transportRules do so for the headers behind that of IP.
+func transportRules() []enforcer.Rule {
+	n, tcp, icmp := enforcer.Counter{}, enforcer.L4{Proto: 6}, enforcer.L4{Proto: 1}
+	field := func(header, name string, at, bits uint16, value uint32) enforcer.Expr {
+		return enforcer.HeaderField{Header: header, Name: name, At: at, Bits: bits, Mask: uint32(1<<bits - 1), Value: value}
+	}
+	doff := field(enforcer.HeaderTCP, "doff", 96, 4, 10)
+	return []enforcer.Rule{
+		rule(tcp, field(enforcer.HeaderTCP, "sequence", 32, 32, 0xdeadbeef), n), rule(field(enforcer.HeaderTCP, "ackseq", 64, 32, 1), n),
+		rule(enforcer.IPVersion{}, tcp, doff, n), rule(tcp, field(enforcer.HeaderTCP, "reserved", 100, 4, 1), n),
+		rule(enforcer.AddrIn{Set: "s4"}, tcp, field(enforcer.HeaderTCP, "window", 112, 16, 1000), n), rule(field(enforcer.HeaderTCP, "urgptr", 144, 16, 1), n),
+		rule(enforcer.L4{Proto: 17}, field(enforcer.HeaderUDP, "length", 32, 16, 30), n),
+		rule(tcp, enforcer.TCPFlags{Mask: 0xff, Value: 0x02}, n),
+		rule(enforcer.IPVersion{V6: true}, tcp, enforcer.Port{Proto: 6, Dst: true, Lo: 443, Hi: 443}, doff,
+			enforcer.HeaderBytes{At: 20, Value: "0123456789abcdef"}, enforcer.HeaderBytes{At: 36, Value: "\x00\x01\x02\xff"}, n),
+		rule(tcp, enforcer.HeaderBytes{At: 20, Value: "\x02\x04\x05\xb4"}, n),
+		rule(enforcer.IPVersion{}, icmp, enforcer.ICMPField{Value: 8}, enforcer.HeaderBytes{At: 4, Value: "\x12\x34\x00\x01\x05"}, n),
+		rule(enforcer.IPVersion{V6: true}, enforcer.L4{Proto: 58}, enforcer.HeaderBytes{At: 4, Value: "\x01"}, n),
+	}
+}
+
 func statementRules(f enforcer.TableFamily) []enforcer.Rule {
 	n := enforcer.Counter{}
 	lim := func(by enforcer.LimitKey, set string, per time.Duration, over bool) enforcer.Rule {
@@ -130,17 +194,25 @@ func statementRules(f enforcer.TableFamily) []enforcer.Rule {
 		rule(enforcer.Verdict{Kind: enforcer.VerdictGoto, Chain: "p_1_in"}),
 	}
 	if f == enforcer.Bridge {
-		return append(out, rule(enforcer.IsARP{}, n))
+		return append(out, rule(enforcer.EtherType{Type: 0x0806}, n), rule(enforcer.EtherType{Type: 0x88b5}, n),
+			rule(enforcer.EtherAddr{Dst: true, Addr: macKey(2).MAC, Mask: wholeMAC}, enforcer.EtherType{Type: 0x88b5}, n),
+			rule(enforcer.EtherType{Type: 0x8100}, n), rule(enforcer.Ask{By: enforcer.TypeMACPorts, Set: "askm"}),
+			rule(enforcer.IPVersion{}, enforcer.AddrIn{Set: "i4"}, enforcer.L4{Proto: 17}, enforcer.Answer{By: enforcer.TypeMACPorts, Set: "askm"}, n))
 	}
 	return append(out,
 		rule(enforcer.CtState{State: "established"}, n), rule(enforcer.CtState{State: "related"}, n), rule(enforcer.CtState{State: "invalid"}, n),
-		rule(enforcer.CtReply{}, n), rule(enforcer.CtState{State: "established"}, enforcer.CtReply{}, enforcer.MarkSet{Bit: 2}),
+		rule(enforcer.CtReply{}, n), rule(enforcer.CtReply{Not: true}, n),
+		rule(enforcer.Ask{By: enforcer.TypeIPv4Ports, Set: "ask4"}), rule(enforcer.Ask{By: enforcer.TypeIPv6Ports, Set: "ask6"}),
+		rule(enforcer.IPVersion{}, enforcer.AddrPrefix{Dst: true, Prefix: netip.MustParsePrefix("224.0.0.251/32")}, enforcer.L4{Proto: 17},
+			enforcer.Port{Proto: 17, Dst: true, Lo: 5353, Hi: 5353}, enforcer.Ask{By: enforcer.TypeIPv4Ports, Set: "ask4"}),
+		rule(enforcer.IPVersion{}, enforcer.L4{Proto: 17}, enforcer.Answer{By: enforcer.TypeIPv4Ports, Set: "ask4"}, n),
+		rule(enforcer.IPVersion{V6: true}, enforcer.L4{Proto: 17}, enforcer.Answer{By: enforcer.TypeIPv6Ports, Set: "ask6"}, n), rule(enforcer.CtState{State: "established"}, enforcer.CtReply{}, enforcer.MarkSet{Bit: 2}),
 		rule(enforcer.NoRouteBack{}, n))
 }
 
 func allTable(f enforcer.TableFamily) *enforcer.Table {
 	var rules []enforcer.Rule
-	for _, r := range [][]enforcer.Rule{matchRules(), prefixRules(), portRules(), statementRules(f)} {
+	for _, r := range [][]enforcer.Rule{matchRules(), prefixRules(), portRules(), headRules(), transportRules(), statementRules(f)} {
 		rules = append(rules, r...)
 	}
 	chains := []*enforcer.Chain{

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
@@ -283,21 +284,19 @@ func (l *lab) settle() {
 	for range 3 {
 		l.last++
 		want := binary.BigEndian.AppendUint32([]byte(token), l.last)
-		frame := append(make([]byte, 12), 0x88, 0xb5)
-		if _, err := unix.Write(l.fence[0], append(frame, want...)); err != nil {
-			l.t.Fatal(err)
-		}
-		for seen := false; !seen; {
+		frame := append(append(make([]byte, 12), 0x88, 0xb5), want...)
+		for end, seen := time.Now().Add(patience), false; !seen; {
+			if time.Now().After(end) {
+				l.t.Fatal("the fence does not come back")
+			}
+			if _, err := unix.Write(l.fence[0], frame); err != nil { // again: a new link may swallow what comes early
+				l.t.Fatal(err)
+			}
 			fds := []unix.PollFd{{Fd: int32(l.fence[1]), Events: unix.POLLIN}}
-			n, err := unix.Poll(fds, int(patience.Milliseconds()))
-			if errors.Is(err, unix.EINTR) {
-				continue
+			for n, _ := unix.Poll(fds, 1000); n == 1 && !seen; n, _ = unix.Poll(fds, 0) {
+				id, ok := l.read(l.fence[1])
+				seen = ok && id == l.last
 			}
-			if n != 1 || err != nil {
-				l.t.Fatalf("the fence does not come back: %d, %v", n, err)
-			}
-			id, ok := l.read(l.fence[1])
-			seen = ok && id == l.last
 		}
 	}
 }

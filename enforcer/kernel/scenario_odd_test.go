@@ -11,6 +11,7 @@ import (
 	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/enforcer/enforcertest"
+	"mudguard/mud"
 )
 
 // oddProfile lets the lamp speak to the cloud and to the web servers of its LAN.
@@ -64,7 +65,7 @@ func (l *lab) try(t *testing.T, list []odd) {
 // syn opens a TCP connection from a LAN host.
 func (l *lab) syn(from, to string, six bool, sport, dport uint16) shot {
 	p := enforcertest.Probe{From: from, To: to, V6: six, Proto: "tcp", Sport: sport, Dport: dport}
-	return shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), seq: 1000}
+	return shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), head: enforcertest.Head{Seq: 1000}}
 }
 
 // hairpins go to hosts of the same link through the gateway, as behind an access point that isolates its clients.
@@ -89,7 +90,7 @@ func (l *lab) headers() []odd {
 	six := func(sport, dport uint16, next uint8, head ...byte) shot {
 		s := l.syn("lamp", "cloud", true, sport, dport)
 		s.wrap = func(mark []byte) (uint16, []byte) {
-			b := ipPacket(s.k.Src, s.k.Dst, unix.IPPROTO_TCP, s.transport(mark))
+			b := s.ip(mark)
 			b = append(append(b[:ip6Header:ip6Header], head...), b[ip6Header:]...)
 			binary.BigEndian.PutUint16(b[4:], uint16(len(b)-ip6Header))
 			b[6] = next
@@ -118,11 +119,8 @@ func (l *lab) headers() []odd {
 
 // fragment is the IPv4 packet with other flags and offset.
 func (s shot) fragment(mark []byte, at uint16) []byte {
-	b := ipPacket(s.k.Src, s.k.Dst, s.k.Proto, s.transport(mark))
-	binary.BigEndian.PutUint16(b[6:], at)
-	b[10], b[11] = 0, 0
-	binary.BigEndian.PutUint16(b[10:], checksum(b[:ip4Header]))
-	return b
+	s.head.Frag = at
+	return s.ip(mark)
 }
 
 // frames go from the device to its neighbour on the bridge.
@@ -134,7 +132,7 @@ func (l *lab) frames() []odd {
 	}
 	tagged := func(vid byte) func(shot, []byte) (uint16, []byte) {
 		return func(s shot, mark []byte) (uint16, []byte) {
-			b := ipPacket(s.k.Src, s.k.Dst, unix.IPPROTO_TCP, s.transport(mark))
+			b := s.ip(mark)
 			return unix.ETH_P_8021Q, append([]byte{0, vid, 8, 0}, b...)
 		}
 	}
@@ -144,7 +142,7 @@ func (l *lab) frames() []odd {
 		}
 	}
 	pppoe := func(s shot, mark []byte) (uint16, []byte) {
-		b := ipPacket(s.k.Src, s.k.Dst, unix.IPPROTO_TCP, s.transport(mark))
+		b := s.ip(mark)
 		n := len(b) + 2
 		return unix.ETH_P_PPP_SES, append([]byte{0x11, 0, 0, 1, byte(n >> 8), byte(n), 0, 0x21}, b...)
 	}
@@ -163,6 +161,33 @@ func (l *lab) frames() []odd {
 		list = append(list, odd{name: "later fragment that looks like an allowed SYN", shot: lateral(32006, 80, fragment)})
 	}
 	return append(list, odd{name: "first fragment of a SYN that is not allowed", shot: lateral(32007, 22, first)})
+}
+
+// TestScenarioFragments: where nobody puts fragments together they are judged one by one, so an ACE can be about them.
+func TestScenarioFragments(t *testing.T) {
+	l := newLab(t, enforcer.BridgeStateless)
+	local := enforcertest.ACE{Class: enforcertest.Group("local-networks")}
+	at := func(a enforcertest.ACE, offset uint32) enforcertest.ACE {
+		a.Fields = enforcertest.Field(mud.FieldOffset, offset)
+		return a
+	}
+	not := at(local, 186)
+	not.Drop = true
+	load := func(from ...enforcertest.ACE) {
+		l.load(t, enforcertest.Case{Name: "fragments", Devices: []enforcertest.Device{{Host: "lamp", Profile: &enforcertest.Profile{
+			URL: enforcertest.LampURL, Model: "L1", From: from}}}})
+	}
+	piece := func(frag uint16) shot {
+		s := l.syn("lamp", "neighbour", false, 0, 0)
+		s.k.Proto, s.head.Frag = protoOther, frag
+		return s
+	}
+	load(at(local, 185))
+	l.try(t, []odd{{name: "the offset", shot: piece(185), want: true}, {name: "the offset, and more fragments", shot: piece(0x2000 | 185), want: true},
+		{name: "another offset", shot: piece(186)}, {name: "no fragment", shot: piece(0)}})
+	load(not, local)
+	l.try(t, []odd{{name: "the offset dropped", shot: piece(186)}, {name: "another offset let pass", shot: piece(185), want: true},
+		{name: "no fragment let pass", shot: piece(0), want: true}})
 }
 
 // group is a packet from a host of the LAN to a group, or to all.
@@ -202,14 +227,14 @@ func (l *lab) toLink() []odd {
 	all6, node := dhcp.MAC{0x33, 0x33, 5: 1}, dhcp.MAC{0x33, 0x33, 0xff, 0, 0, 0x32}
 	report := l.group("lamp", dhcp.MAC{0x33, 0x33, 5: 0x16}, "fe80::77ff:fe00:10", "ff02::16", icmp6(143))
 	report.wrap = func(mark []byte) (uint16, []byte) { // RFC 3810 section 5: behind a hop-by-hop header
-		b := ipPacket(report.k.Src, report.k.Dst, unix.IPPROTO_ICMPV6, report.transport(mark))
+		b := report.ip(mark)
 		b = append(append(b[:ip6Header:ip6Header], unix.IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0), b[ip6Header:]...)
 		binary.BigEndian.PutUint16(b[4:], uint16(len(b)-ip6Header))
 		b[6] = unix.IPPROTO_HOPOPTS
 		return unix.ETH_P_IPV6, b
 	}
 	query := l.group("lamp", everybody, "192.168.77.10", "192.168.77.50", enforcer.Flow{})
-	query.k.ARP = true
+	query.k.EtherType = unix.ETH_P_ARP
 	mdns := enforcer.Flow{Proto: unix.IPPROTO_UDP, Sport: 5353, Dport: 5353}
 	return []odd{
 		{name: "ARP query", shot: query, want: true},
@@ -266,6 +291,6 @@ func (s shot) unreachable(router string) shot {
 	if e.k.Src.Is6() {
 		e.k.Proto, e.k.ICMPType = unix.IPPROTO_ICMPV6, 1
 	}
-	e.quote = quoted
+	e.head = enforcertest.Head{Rest: "\x00\x00\x00\x00" + string(quoted)}
 	return e
 }

@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/enforcer/enforcertest"
+	"mudguard/mud"
 )
 
 const randomPackets = 2000
@@ -37,7 +37,7 @@ func (l *lab) random(t *testing.T, seed uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge := func(s shot) enforcer.Result { return enforcer.Evaluate(rules, &r.setup.Site, s.k, nil) }
+	judge := func(s shot) enforcer.Result { return enforcer.Evaluate(rules, &r.setup.Site, s.judged(), nil) }
 	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0)), lab: l, seen: map[enforcer.Flow]bool{}}
 	shots := make([]shot, randomPackets)
 	for i := range shots {
@@ -97,12 +97,76 @@ func rich(seed uint64) enforcertest.Case {
 			{Net: "203.0.113.0/26", Proto: "tcp", Remote: op("gte", 8000)},
 			{Both: true, Class: group("same-manufacturer"), Proto: "udp"},
 		}}
+	r := rand.New(rand.NewPCG(seed, 1))
+	lamp.From, lamp.To = slices.Concat(drawn(r), lamp.From), slices.Concat(drawn(r), lamp.To)
 	open := []ace{{Both: true, Class: group("local-networks"), Proto: "tcp", Local: eq(8080)},
 		{Both: true, Proto: "udp", Local: op("lte", 123)}}
 	return enforcertest.Case{Name: "rich", Block: seed&1 != 0, Devices: []enforcertest.Device{{Host: "lamp", Profile: lamp},
 		{Host: "hub", Observe: seed&2 != 0, Profile: &enforcertest.Profile{URL: enforcertest.HubURL, Model: "hub", From: open, To: open}},
 		{Host: "cam", Profile: &enforcertest.Profile{URL: enforcertest.CamURL, Model: "cam", To: open}}},
 		Site: func(s *enforcer.Site) { s.Literal = seed&2 != 0 }}
+}
+
+// drawn are ACEs with conditions on headers and frames. Accepts come first, as the first drop may be a wide one, and are
+// about some ports or peers only.
+func drawn(r *rand.Rand) []enforcertest.ACE {
+	var out []enforcertest.ACE
+	for i := range 12 {
+		a := enforcertest.ACE{Drop: i >= 8, V6: r.IntN(2) == 0, Proto: []string{"tcp", "udp", ""}[r.IntN(3)]}
+		switch {
+		case a.Proto != "":
+			a.Remote = enforcertest.Op([]string{"lte", "gte", "eq"}[r.IntN(3)], []int{23, 443, 8080}[r.IntN(3)])
+		case !a.Drop:
+			a.Net = map[bool]string{false: "203.0.113.0/26", true: "2001:db8:51::/64"}[a.V6]
+		}
+		switch r.IntN(8) {
+		case 0:
+			a = enforcertest.ACE{Drop: a.Drop, Both: true, EtherType: 0x88b5}
+		case 1:
+			a.RemoteMAC = enforcertest.MAC(enforcertest.HostNamed([]string{"gateway", "neighbour", "hub"}[r.IntN(3)]).MAC)
+		case 2:
+			a.LocalMAC = mud.MACMatch{Addr: [6]byte{5: 10}, Mask: [6]byte{5: 0x0f}}
+		default:
+			a.Fields = drawnFields(r, a)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func drawnFields(r *rand.Rand, a enforcertest.ACE) []mud.FieldMatch {
+	pick := func(values ...uint32) uint32 { return values[r.IntN(len(values))] }
+	field := func(f mud.Field, values ...uint32) mud.FieldMatch { return enforcertest.Field(f, pick(values...))[0] }
+	list := []mud.FieldMatch{field(mud.FieldDSCP, 0, 8, 46), field(mud.FieldECN, 0, 1, 3), field(mud.FieldTTL, 63, 64, 77, 78),
+		field(mud.FieldLength, 40, 60, 52)}
+	if a.V6 {
+		list = append(list, field(mud.FieldFlowLabel, 0, 77))
+	} else {
+		flag := mud.FieldMatch{Field: mud.FieldIPFlags, Value: mud.IPFlagDontFragment, Mask: pick(mud.IPFlagDontFragment, 7)}
+		list = append(list, field(mud.FieldIHL, 5, 6), field(mud.FieldIdentification, 1, 4711), field(mud.FieldOffset, 0), flag)
+	}
+	switch a.Proto {
+	case "tcp":
+		list = append(list, field(mud.FieldTCPSequence, 1000, 4711), field(mud.FieldTCPAcknowledgement, 0, 99), field(mud.FieldTCPDataOffset, 5, 6),
+			field(mud.FieldTCPReserved, 0, 1), field(mud.FieldTCPWindow, 0xffff, 1000), field(mud.FieldTCPUrgent, 0, 5),
+			mud.FieldMatch{Field: mud.FieldTCPOptions, Bytes: mss}, mud.FieldMatch{Field: mud.FieldTCPFlags, Value: 2, Mask: pick(2, 0xff)})
+	case "udp":
+		list = append(list, field(mud.FieldUDPLength, 20, 28))
+	}
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list[:1+r.IntN(2)]
+}
+
+const mss = "\x02\x04\x05\xb4" // a TCP option
+
+// head draws what the conditions of drawnFields are about.
+func (d *draw) head() enforcertest.Head {
+	if d.IntN(3) == 0 {
+		return enforcertest.Head{}
+	}
+	return enforcertest.Head{TOS: pick[uint8](d, 0, 0x20, 0xb8, 1, 3), TTL: pick[uint8](d, 0, 63, 64, 65, 77, 78, 79), ID: pick[uint16](d, 0, 4711),
+		Frag: pick[uint16](d, 0, 0x4000, 0xc000), Label: pick[uint32](d, 0, 77), IPOptions: pick(d, 0, 0, 1), Ack: pick[uint32](d, 0, 99),
+		Reserved: pick[uint8](d, 0, 1), Window: pick[uint16](d, 0, 1000), Urgent: pick[uint16](d, 0, 5), Options: pick(d, "", mss), Pad: pick(d, 0, 8)}
 }
 
 // draw draws packets, no two of one flow: each is then judged on its own.
@@ -121,9 +185,10 @@ func (d *draw) fresh() shot {
 		back := f
 		back.Src, back.Dst, back.Sport, back.Dport = f.Dst, f.Src, f.Dport, f.Sport
 		icmp := f.Proto == unix.IPPROTO_ICMP || f.Proto == unix.IPPROTO_ICMPV6 // each has an identifier of its own
-		if icmp || s.k.ARP || !d.seen[f] && !d.seen[back] {
+		if icmp || s.k.EtherType != 0 || !d.seen[f] && !d.seen[back] {
 			d.seen[f] = true
-			s.echo, s.seq = uint16(len(d.seen)), 1000
+			s.head = d.head()
+			s.head.Echo, s.head.Seq = uint16(len(d.seen)), pick[uint32](d, 1000, 4711)
 			s.k.State = state(s.k)
 			return s
 		}
@@ -132,20 +197,20 @@ func (d *draw) fresh() shot {
 
 // shot draws who speaks to whom, from which address, and what.
 func (d *draw) shot() shot {
-	l, six := d.lab, d.IntN(2) == 0
+	l, six, gateway := d.lab, d.IntN(2) == 0, enforcertest.HostNamed(portGateway).MAC
 	a, b := d.device(), d.device()
 	s := shot{from: l.port(a), to: l.port(b)}
 	s.k.In, s.k.Out, s.k.SrcMAC, s.k.DstMAC = enforcertest.LAN, enforcertest.LAN, a.MAC, b.MAC
 	s.k.Src, s.k.Dst = a.Addr(six), b.Addr(six)
 	switch pick(d, "out", "out", "in", "to-gateway", "from-gateway", "lateral", "lateral", "lateral") {
 	case "out":
-		s.to, s.k.Out, s.k.DstMAC, s.k.Dst = portWAN, enforcertest.WAN, dhcp.MAC{}, d.beyond(six)
+		s.to, s.k.Out, s.k.DstMAC, s.k.Dst = portWAN, enforcertest.WAN, gateway, d.beyond(six)
 		d.spoof(&s, six)
 	case "to-gateway":
 		s.to, s.k.Out, s.k.DstMAC, s.k.Dst = portGateway, "", enforcertest.HostNamed(portGateway).MAC, d.gateway(six)
 		d.spoof(&s, six)
 	case "in":
-		s.from, s.k.In, s.k.SrcMAC, s.k.Src = portWAN, enforcertest.WAN, dhcp.MAC{}, d.beyond(six)
+		s.from, s.k.In, s.k.SrcMAC, s.k.Src = portWAN, enforcertest.WAN, gateway, d.beyond(six)
 		d.stranger(&s, six)
 	case "from-gateway":
 		s.from, s.k.In, s.k.SrcMAC, s.k.Src = portGateway, "", enforcertest.HostNamed(portGateway).MAC, d.gateway(six)
@@ -171,7 +236,9 @@ func (d *draw) lateral(s *shot, a enforcertest.Host, six bool) {
 	case d.IntN(4) == 0:
 		s.k.Dst = d.beyond(six)
 	default:
-		s.k.ARP = !six && d.IntN(16) == 0
+		if d.IntN(8) == 0 {
+			s.k.EtherType = pick[uint16](d, unix.ETH_P_ARP, 0x88b5, 0x88b5, 0x88b6)
+		}
 	}
 }
 
@@ -223,7 +290,7 @@ func (d *draw) stranger(s *shot, six bool) {
 }
 
 func (d *draw) content(k *enforcer.Packet, six bool) {
-	if k.ARP {
+	if k.EtherType != 0 {
 		return
 	}
 	icmp := uint8(unix.IPPROTO_ICMP)
@@ -260,7 +327,7 @@ func (d *draw) port() uint16 {
 // state is what connection tracking makes of a packet of no known flow (nf_conntrack_proto_*.c): a bare ACK opens one as
 // long as tcp_loose is on, any other TCP packet but a SYN is part of none.
 func state(k enforcer.Packet) string {
-	opens := true
+	opens := k.EtherType == 0
 	switch k.Proto {
 	case unix.IPPROTO_TCP:
 		opens = k.TCPFlags&0x07 == 0x02 && k.TCPFlags&0x10 == 0 || k.TCPFlags&0x17 == 0x10

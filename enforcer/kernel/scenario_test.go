@@ -24,7 +24,9 @@ func TestScenarioOnKernel(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			l := newLab(t, mode)
 			for _, c := range enforcertest.Scenario() {
-				t.Run(c.Name, func(t *testing.T) { l.run(t, c) })
+				if c.Fits(mode) {
+					t.Run(c.Name, func(t *testing.T) { l.run(t, c) })
+				}
 			}
 		})
 	}
@@ -88,16 +90,6 @@ func takeLearned(r enforcer.Ruleset) []enforcer.Learned {
 	return out
 }
 
-// judged says whether the gateway sees a probe in a mode, and can tell it from a reply. Those that it cannot tell are
-// sent nevertheless, and compared with Memory only.
-func (l *lab) judged(p enforcertest.Probe) bool {
-	if p.Direction() != "lateral" || l.mode != enforcer.BridgeStateless {
-		return true
-	}
-	reply := p.Stateful() || p.Proto == "udp" && (p.Sport == 443 || p.Dport == 443)
-	return !reply || p.Want
-}
-
 func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	r := l.load(t, c)
 	probes := c.Probes
@@ -105,10 +97,11 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	for i, p := range probes {
 		// Hosts of one wire meet at the gateway only if they go by it, as behind an access point that isolates its clients.
 		hairpin := p.Direction() == "lateral" && l.mode == enforcer.BridgeNone
-		shots = append(shots, shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), seq: 1000, echo: uint16(i),
-			viaGW: hairpin})
+		s := shot{k: p.Packet(), from: l.port(p.FromHost()), to: l.port(p.ToHost()), head: p.Head, viaGW: hairpin}
+		s.head.Echo = uint16(i)
+		shots = append(shots, s)
 	}
-	r.round("", shots, func(i int) (bool, bool) { return probes[i].Want, l.judged(probes[i]) })
+	r.round("", shots, func(i int) (bool, bool) { return probes[i].Want, probes[i].Known(l.mode) })
 	// The flows that the table opens have answers, those answers have a sequel, and when they are cut it is over.
 	var opened []enforcertest.Probe
 	var answers, sequels []shot
@@ -122,14 +115,31 @@ func (l *lab) run(t *testing.T, c enforcertest.Case) {
 	always := func(int) (bool, bool) { return true, true }
 	r.round("answer to ", answers, always)
 	r.round("sequel of ", sequels, always)
+	var later []shot
+	var steps []enforcertest.Later
+	for i, p := range opened {
+		for _, l := range p.Later {
+			s := sequels[i]
+			if l.Reply {
+				s = answers[i]
+				s.head.Seq++ // its SYN has been heard
+			}
+			later, steps = append(later, s.later(l)), append(steps, l)
+		}
+	}
+	r.round("later packet of ", later, func(i int) (bool, bool) { return steps[i].Want, true })
 	r.cut(sequels)
-	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) { return false, r.stateful(opened[i]) })
+	r.round("after the cut, answer to ", answers, func(i int) (bool, bool) {
+		if late := opened[i].Late; late != "" {
+			return late == "pass", opened[i].Tracked(r.mode)
+		}
+		return false, r.stateful(opened[i])
+	})
 }
 
 // stateful says whether only connection tracking admits the answers to a probe: SYN/ACK never opens anything.
 func (r *table) stateful(p enforcertest.Probe) bool {
-	lateral := p.Direction() == "lateral" && r.mode == enforcer.BridgeStateless
-	return p.Proto == "tcp" && !lateral && (r.managed[p.From] || r.managed[p.To])
+	return p.Proto == "tcp" && p.Tracked(r.mode) && (r.managed[p.From] || r.managed[p.To])
 }
 
 // cut ends the flows that probes opened, in the kernel and in Memory.
@@ -156,7 +166,7 @@ func (r *table) round(what string, shots []shot, want func(int) (allowed, known 
 	r.t.Helper()
 	arrived := r.fire(shots)
 	for i, s := range shots {
-		res := r.mem.Send(&r.setup.Site, s.k)
+		res := r.mem.Send(&r.setup.Site, s.judged())
 		allowed, known := want(i)
 		if !known {
 			allowed = res.Accept
