@@ -207,21 +207,19 @@ func (e *encoder) acl(aces []ACE, dir Direction) value {
 
 // typeOf gives the type of an ACL with these ACEs. ACEs for both IP versions without a condition on either need none.
 func typeOf(aces []ACE) string {
-	var families [7]bool
-	eth := false
+	var v4, v6, both, eth bool
 	for _, a := range aces {
-		families[a.Match.Family] = true
+		v4, v6, both = v4 || a.Match.Family == IPv4, v6 || a.Match.Family == IPv6, both || a.Match.Family == FamilyAny
 		eth = eth || a.Match.EtherType != nil || a.Match.RemoteMAC != MACMatch{} || a.Match.LocalMAC != MACMatch{}
 	}
-	switch families {
-	case [7]bool{IPv4: !eth}:
+	switch {
+	case v4 && !v6 && !both && !eth:
 		return "ipv4-acl-type"
-	case [7]bool{IPv6: !eth}:
+	case v6 && !v4 && !both && !eth:
 		return "ipv6-acl-type"
-	case [7]bool{FamilyAny: true}:
-		if eth {
-			return "eth-acl-type"
-		}
+	case both && !v4 && !v6 && eth:
+		return "eth-acl-type"
+	case both && !v4 && !v6:
 		return ""
 	}
 	return "mixed-eth-ipv4-ipv6-acl-type"
