@@ -16,34 +16,47 @@ type acl struct {
 	used int  // policies that list it
 }
 
-// aclType is what an ACL's type allows in its ACEs.
+// aclType is what an ACL's type allows in its ACEs (R8519-4-d).
 type aclType struct {
-	family Family // FamilyAny where the type is absent
-	refuse string // why none of its conditions can be used; "" where they can
-	row    string
-	path   string
+	eth, ipv4, ipv6 bool // the containers that may stand in matches
+	absent          bool // there is no type, so the containers of each ACE say what it is about
+	refuse          *Problem
+	path            string
+}
+
+func (t aclType) has(f Family) bool { return f == IPv4 && t.ipv4 || f == IPv6 && t.ipv6 }
+
+// family is what an ACE without a container for IP is about.
+func (t aclType) family() Family {
+	switch {
+	case t.ipv4 && !t.ipv6:
+		return IPv4
+	case t.ipv6 && !t.ipv4:
+		return IPv6
+	}
+	return FamilyAny
 }
 
 // policies reads the ACLs and the two policy containers (RFC 8520 section 3.3).
-func (r *report) policies(root, m node, p *Profile) {
+func (r *report) policies(root, m node, hasACLs bool, p *Profile) {
 	acls := r.acls(root.get(rootACLs))
 	from, to := m.get("from-device-policy"), m.get("to-device-policy")
-	hasACLs := root.get(rootACLs).exists()
-	if !hasACLs && !root.get(rootLegacy).exists() && (names(from) || names(to)) {
-		r.refuse(rootACLs, "R8520-2.1-a", "it is missing, and the policies name ACLs that should be in it")
+	if !hasACLs && !root.has(rootLegacy) && (names(from) || names(to)) {
+		r.refuse(rootACLs, "R8520-2.1-a", "it is missing, and the policies name ACLs that should be in it").mend("%s",
+			pair(rootACLs, `{"acl": […]}`))
 	}
 	p.FromDevice = r.policy(from, FromDevice, acls, hasACLs)
 	p.ToDevice = r.policy(to, ToDevice, acls, hasACLs)
-	switch {
+	switch mend := `"%s": {"access-lists": {"access-list": [{"name": "…"}]}}`; {
 	case p.FromDevice == nil && p.ToDevice == nil && len(acls.byName) > 0:
 		r.refuse(rootMUD, "T-12", "there are ACLs but no from-device-policy and no to-device-policy that would use them; "+
-			"add these containers")
+			"add these containers").mend(mend, "from-device-policy")
 	case p.FromDevice == nil && p.ToDevice == nil:
-		r.warn(rootMUD, "T-12", "the file states no policy; the device is treated like one without a MUD file")
+		r.warn(rootMUD, "T-12", "the file states no policy; the device is treated like one without a MUD file").mend(mend, "from-device-policy")
 	case p.FromDevice == nil:
-		r.warn(from.path, "T-12", "it is missing, so the device may send only replies")
+		r.warn(from.path, "T-12", "it is missing, so the device may send only replies").mend(mend, "from-device-policy")
 	case p.ToDevice == nil:
-		r.warn(to.path, "T-12", "it is missing, so the device gets only replies")
+		r.warn(to.path, "T-12", "it is missing, so the device gets only replies").mend(mend, "to-device-policy")
 	}
 	r.unlisted(acls)
 	r.totals(p)
@@ -59,42 +72,40 @@ func names(policy node) bool {
 type aclSet struct {
 	byName map[string]*acl
 	order  []*acl
+	types  aclType // what any of them allows, which is all that the when statements of RFC 8519 look at
 }
 
 func (r *report) acls(root node) aclSet {
 	set := aclSet{byName: make(map[string]*acl)}
-	if !root.exists() || !r.want(root, kindObject) {
-		return set
-	}
-	r.unknownMembers(root, "acl", "attachment-points")
-	if n := root.get("attachment-points"); n.exists() {
-		r.note(n.path, "R8520-2-g", "a MUD file needs no attachment points; they are ignored")
-	}
-	list := root.get("acl")
-	if !list.exists() || !r.want(list, kindArray) {
-		return set
-	}
+	r.unused(root.get("attachment-points"), "attachment points")
 	total := 0
-	list.each(func(_ string, n node) {
-		if !r.want(n, kindObject) {
-			return
-		}
-		a, ok := r.acl(n)
-		if !ok {
-			return
-		}
-		if set.byName[a.name] != nil {
-			r.refuse(n.get("name").path, "T-09", "there are two ACLs of the name %s; give each its own", show(a.name))
-			return
+	root.get("acl").each(func(_ string, n node) {
+		a := &acl{name: n.get("name").text(), typ: r.aclType(n.child("type").path, n), aces: n.get("aces").get("ace")}
+		if strings.ContainsFunc(a.name, func(c rune) bool { return c <= ' ' || !displayable(c) }) {
+			r.warn(n.get("name").path, "R8519-4-b", "the name %s has a space or a special character", show(a.name)).mend("%s",
+				pair("name", quote(plainName(a.name))))
 		}
 		set.byName[a.name] = a
 		set.order = append(set.order, a)
+		set.types.eth = set.types.eth || a.typ.eth
+		set.types.ipv4 = set.types.ipv4 || a.typ.ipv4
+		set.types.ipv6 = set.types.ipv6 || a.typ.ipv6
 		total += a.count()
 	})
 	if total > MaxACEs {
-		r.refuse(list.path, "R8520-16-l", "there are %d ACEs and the limit is %d", total, MaxACEs)
+		r.refuse(rootACLs+".acl", "R8520-16-l", "there are %d ACEs and the limit is %d", total, MaxACEs)
 	}
 	return set
+}
+
+// plainName gives a list name without what RFC 8519 section 4 doesn't allow in one.
+func plainName(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || !displayable(c) {
+			return '-'
+		}
+		return c
+	}, s)
 }
 
 func (a *acl) count() int {
@@ -104,78 +115,31 @@ func (a *acl) count() int {
 	return len(a.aces.v.kids)
 }
 
-// acl reads an ACL but for the content of its ACEs.
-func (r *report) acl(n node) (*acl, bool) {
-	name, ok := r.checkName(n, "an ACL")
-	if !ok {
-		return nil, false
-	}
-	if strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || !displayable(c) }) {
-		r.warn(n.get("name").path, "R8519-4-b", "the name %s has a space or a special character", show(name))
-	}
-	r.unknownMembers(n, "name", "type", "aces")
-	a := &acl{name: name, typ: r.aclType(n.get("type"))}
-	aces := n.get("aces")
-	if !aces.exists() || !r.want(aces, kindObject) {
-		return a, true
-	}
-	r.unknownMembers(aces, "ace")
-	list := aces.get("ace")
-	if !list.exists() || !r.want(list, kindArray) {
-		return a, true
-	}
-	if r.aceNames(list) {
-		a.aces = list
-	}
-	return a, true
-}
-
-// aceNames checks the keys of an ACE list.
-func (r *report) aceNames(list node) bool {
-	seen := make(map[string]struct{})
-	ok := true
-	list.each(func(_ string, e node) {
-		if !r.want(e, kindObject) {
-			ok = false
-			return
+// aclType reads an ACL's type.
+func (r *report) aclType(path string, acl node) aclType {
+	t := aclType{path: path}
+	acl.all(func(m *member, n node) {
+		if flaws := r.flaws[n.v]; m.meant() == "type" && len(flaws) > 0 {
+			t.refuse = r.fail(path, flaws[0].Row, "%s; no ACE of the ACL is applied", flaws[0].Message)
+			t.refuse.Mend = flaws[0].Mend
 		}
-		name, named := r.checkName(e, "an ACE")
-		if !named {
-			ok = false
-			return
-		}
-		if _, dup := seen[name]; dup {
-			r.refuse(e.get("name").path, "T-09", "there are two ACEs of the name %s in one ACL; give each its own", show(name))
-		}
-		seen[name] = struct{}{}
 	})
-	return ok
-}
-
-// aclType reads an ACL's type (R8519-4-d); the identities come with or without their module's name (R7951-6.8-a).
-func (r *report) aclType(n node) aclType {
-	t := aclType{path: n.path}
-	if !n.exists() {
+	n := acl.get("type")
+	if t.absent = !n.exists() && t.refuse == nil; !n.exists() {
 		return t
 	}
-	if !r.want(n, kindString) {
-		return t
-	}
-	switch id := identity(n.v.text); id {
+	switch id := identity(n.text()); id {
 	case "ipv4-acl-type":
-		t.family = IPv4
+		t.ipv4 = true
 	case "ipv6-acl-type":
-		t.family = IPv6
-	case "eth-acl-type", "mixed-eth-ipv4-acl-type", "mixed-eth-ipv6-acl-type", "mixed-eth-ipv4-ipv6-acl-type":
-		t.row, t.refuse = "R8520-2-d", "the ACL has the type "+id+", and a MUD file has only ipv4-acl-type and ipv6-acl-type"
+		t.ipv6 = true
 	default:
-		t.row, t.refuse = "T-14", "the ACL has the type "+show(id)+", which RFC 8519 doesn't know; write ipv4-acl-type or ipv6-acl-type"
+		t.eth, t.ipv4, t.ipv6 = true, strings.Contains(id, "ipv4"), strings.Contains(id, "ipv6")
+		r.warn(path, "R8520-2-d", "the profile goes beyond RFC 8520 section 2, where ACLs match on IPv4 or IPv6 and not on Ethernet; "+
+			"other MUD managers may ignore the ACL")
 	}
 	return t
 }
-
-// identity strips the module name of an identity of RFC 8519.
-func identity(s string) string { return strings.TrimPrefix(s, "ietf-access-control-list:") }
 
 // policy reads one policy container and compiles the ACLs that it lists, in file order (T-08).
 func (r *report) policy(n node, dir Direction, acls aclSet, hasACLs bool) *Policy {
@@ -183,69 +147,48 @@ func (r *report) policy(n node, dir Direction, acls aclSet, hasACLs bool) *Polic
 		return nil
 	}
 	p := &Policy{}
-	lists := n.get("access-lists")
-	if !r.want(n, kindObject) || !lists.exists() {
-		return p
-	}
-	r.unknownMembers(n, "access-lists")
-	list := lists.get("access-list")
-	if !r.want(lists, kindObject) || !list.exists() {
-		return p
-	}
-	r.unknownMembers(lists, "access-list")
-	if !r.want(list, kindArray) {
-		return p
-	}
-	seen := make(map[string]struct{})
+	list := n.get("access-lists").get("access-list")
 	var used []*acl
 	list.each(func(_ string, e node) {
-		if a := r.reference(e, seen, acls, hasACLs); a != nil {
+		if a := r.reference(e.get("name"), acls, hasACLs); a != nil {
 			used = append(used, a)
 		}
 	})
 	for _, a := range used {
-		p.ACEs = append(p.ACEs, r.compile(a, dir)...)
+		p.ACEs = append(p.ACEs, r.compile(a, dir, acls)...)
 	}
 	r.overlap(list.path, used, p)
 	return p
 }
 
-// reference reads one entry of an access-list: the name of an ACL of this file.
-func (r *report) reference(e node, seen map[string]struct{}, acls aclSet, hasACLs bool) *acl {
-	if !r.want(e, kindObject) {
-		return nil
-	}
-	name, ok := r.checkName(e, "a reference to an ACL")
-	if !ok {
-		return nil
-	}
-	r.unknownMembers(e, "name")
-	at := e.get("name").path
-	if _, dup := seen[name]; dup {
-		r.refuse(at, "T-09", "the ACL %s is listed twice; remove one", show(name))
-		return nil
-	}
-	seen[name] = struct{}{}
-	a := acls.byName[name]
+// reference reads the name of an ACL of this file.
+func (r *report) reference(n node, acls aclSet, hasACLs bool) *acl {
+	a := acls.byName[n.text()]
 	switch {
 	case a == nil && hasACLs:
-		r.refuse(at, "R8520-3.3-a", "there is no ACL of the name %s in the file", show(name))
+		p := r.refuse(n.path, "R8520-3.3-a", "there is no ACL of the name %s in the file", show(n.text()))
+		for _, other := range acls.order {
+			if other.used == 0 {
+				p.mend("%s", pair("name", quote(other.name)))
+				break
+			}
+		}
 	case a == nil: // the missing root is reported once
 	default:
 		if a.used++; a.used == 2 {
-			r.warn(at, "T-09", "the ACL %s is listed for both directions; it is read for each", show(name))
+			r.warn(n.path, "T-09", "the ACL %s is listed for both directions; it is read for each", show(a.name))
 		}
 	}
 	return a
 }
 
-func (r *report) compile(a *acl, dir Direction) []ACE {
-	if a.count() > 0 && a.typ.path != "" && a.typ.family == FamilyAny && a.typ.refuse == "" {
-		r.note(a.typ.path, "R8519-4-d", "it is missing; what each ACE is about follows from its own conditions")
+func (r *report) compile(a *acl, dir Direction, acls aclSet) []ACE {
+	if a.count() > 0 && a.typ.absent {
+		r.note(a.typ.path, "R8519-4-d", "it is missing; what each ACE is about follows from its own conditions").mend(`"type": "ipv4-acl-type"`)
 	}
 	var out []ACE
 	a.aces.each(func(_ string, n node) {
-		out = append(out, r.ace(n, a, dir))
+		out = append(out, r.ace(n, a, dir, acls.types))
 	})
 	return out
 }
@@ -257,7 +200,7 @@ func (r *report) overlap(path string, used []*acl, p *Policy) {
 	}
 	for _, d := range p.ACEs {
 		for _, a := range p.ACEs {
-			if d.applied(Drop) && a.applied(Accept) && d.ACL != a.ACL && d.Match.Family.overlaps(a.Match.Family) {
+			if d.applied(Drop) && a.applied(Accept) && d.ACL != a.ACL && d.Match.overlaps(a.Match) {
 				r.warn(path, "T-08", "one ACL drops and another accepts; they are applied in the order of this list, "+
 					"which RFC 8519 leaves open")
 				return
@@ -268,14 +211,24 @@ func (r *report) overlap(path string, used []*acl, p *Policy) {
 
 func (e ACE) applied(a Action) bool { return e.Refused == "" && e.Action == a }
 
-func (f Family) overlaps(g Family) bool { return f == g || f == FamilyAny || g == FamilyAny }
+// overlaps tells whether two conditions can hold for one packet, as far as IP version and protocol tell.
+func (m Match) overlaps(o Match) bool {
+	families := m.Family == o.Family || m.Family == FamilyAny || o.Family == FamilyAny
+	return families && (m.Protocol == nil || o.Protocol == nil || *m.Protocol == *o.Protocol)
+}
 
-// unlisted notes ACLs that no policy uses (R8520-3.3-a).
+// unlisted notes ACLs that no policy uses (R8520-3.3-a), and what is wrong in them.
 func (r *report) unlisted(acls aclSet) {
 	for _, a := range acls.order {
-		if a.used == 0 {
-			r.note(a.typ.path, "R8520-3.3-a", "no policy lists the ACL %s; it is ignored", show(a.name))
+		if a.used > 0 {
+			continue
 		}
+		r.note(a.typ.path, "R8520-3.3-a", "no policy lists the ACL %s; it is ignored", show(a.name))
+		a.aces.all(func(_ *member, n node) {
+			for _, f := range r.flaws[n.v] {
+				r.fail(f.Path, f.Row, "%s", f.Message).Mend = f.Mend
+			}
+		})
 	}
 }
 
@@ -297,6 +250,10 @@ func (r *report) totals(p *Profile) {
 				if rem.Kind == RemoteName {
 					seen[rem.Value] = struct{}{}
 				}
+			}
+			if len(e.TLS) > 0 && !p.TLSProfile {
+				r.warn(rootMUD, "R9761-5.4-a", "there are TLS profiles, but the file doesn't say that the device supports them").mend(
+					`"ietf-mud-tls:is-tls-dtls-profile-supported": true`)
 			}
 		}
 	}

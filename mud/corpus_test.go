@@ -26,7 +26,7 @@ func corpusDir(t testing.TB) string {
 // RFC 8520 section 3.9 has us ignore.
 func TestCorpus(t *testing.T) {
 	dir := corpusDir(t)
-	verdicts := yanglint(t, dir)
+	verdicts := yanglintTable(t, dir)
 	taken, refused, partly, stricter := 0, 0, 0, 0
 	err := filepath.WalkDir(filepath.Join(dir, "mud"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".json" {
@@ -98,7 +98,7 @@ func ignorable(verdict string) bool {
 // verdict is what yanglint says with and without the modules of extensions.
 type verdict struct{ extended, core string }
 
-func yanglint(t *testing.T, dir string) map[string]verdict {
+func yanglintTable(t testing.TB, dir string) map[string]verdict {
 	f, err := os.Open(filepath.Join(dir, "YANGLINT.tsv"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,11 @@
 package mud
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,11 +19,58 @@ const (
 // parseHost reads an inet:host (RFC 6991): a domain name, which it gives in lower case without the trailing dot, or an
 // IP address without a zone (R6991-host, R8520-8.1-a).
 func parseHost(s string) (string, netip.Addr, error) {
-	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+	if addr, ok := parseAddr(s); ok {
 		return "", addr, nil
 	}
 	name, err := normalName(s)
 	return name, netip.Addr{}, err
+}
+
+// parseAddr reads an address as RFC 6991 writes it, but for the zone: the IPv4 part of an IPv6 address may have leading
+// zeros, which say nothing.
+func parseAddr(s string) (netip.Addr, bool) {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i:], '.') > 0 {
+		octets := strings.Split(s[i+1:], ".")
+		for j, o := range octets {
+			if len(o) > 3 {
+				return netip.Addr{}, false
+			}
+			octets[j] = cmp.Or(strings.TrimLeft(o, "0"), o[:min(1, len(o))])
+		}
+		s = s[:i+1] + strings.Join(octets, ".")
+	}
+	addr, err := netip.ParseAddr(s)
+	return addr, err == nil && addr.Zone() == ""
+}
+
+// parsePrefix reads an ipv4-prefix or ipv6-prefix (RFC 6991) as it stands, host part included. The length of an IPv6
+// prefix may have a leading zero.
+func parsePrefix(s string, f Family) (netip.Prefix, bool) {
+	text, length, found := strings.Cut(s, "/")
+	addr, ok := parseAddr(text)
+	if !found || !ok || familyOf(addr) != f || strings.Trim(length, "0123456789") != "" {
+		return netip.Prefix{}, false
+	}
+	bits, err := strconv.Atoi(length)
+	if err != nil || bits > addr.BitLen() || len(length) > 3 ||
+		len(length) > 1 && length[0] == '0' && (f == IPv4 || len(length) > 2) {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(addr, bits), true
+}
+
+// parseMAC reads a mac-address (RFC 6991).
+func parseMAC(s string) (mac [6]byte, ok bool) {
+	if len(s) != 17 {
+		return mac, false
+	}
+	for i := range mac {
+		if !isHex(s[3*i]) || !isHex(s[3*i+1]) || i < 5 && s[3*i+2] != ':' {
+			return mac, false
+		}
+		mac[i] = unhex(s[3*i])<<4 | unhex(s[3*i+1])
+	}
+	return mac, true
 }
 
 // normalName gives a domain name in lower case without the trailing dot.

@@ -37,13 +37,23 @@ func (k kind) String() string {
 // two equal ones (R7493-2.3-a).
 type value struct {
 	kind kind
+	bad  bool     // the YANG modules don't allow it, so it counts as absent
 	text string   // of a string, decoded; of a number or boolean, as written
 	kids []member // of an object, in file order; of an array, without names
 }
 
 type member struct {
 	name string
+	as   string // the name that is meant, where the file has another one for it
 	value
+}
+
+// meant gives the name by which the YANG modules know the member.
+func (m *member) meant() string {
+	if m.as != "" {
+		return m.as
+	}
+	return m.name
 }
 
 // syntaxError says where a text isn't the strict JSON that we take.

@@ -29,6 +29,9 @@ func Head(raw []byte) (mudURL URL, signature string, err error) {
 	m := r.mudRoot(r.scan(raw))
 	if m.exists() {
 		mudURL, signature = r.head(m)
+		if n := m.get("mud-url"); !n.exists() {
+			r.refuse(n.path, "R8520-3.2-a", "it is missing; write it")
+		}
 	}
 	if err := r.err(); err != nil {
 		return URL{}, "", err
@@ -38,11 +41,12 @@ func Head(raw []byte) (mudURL URL, signature string, err error) {
 
 // Parse reads a MUD file. Where the error isn't nil the whole file is refused and the Profile is zero, and the Problems
 // with SeverityError say why; the error names the first and counts the others. Where it is nil, the Problems say what
-// of the file isn't applied, or is applied but risky.
+// of the file isn't applied, or is applied but risky. A file without a Problem of SeverityError is a valid instance of the
+// YANG modules of RFC 8520 and RFC 8519, and of the extensions that are known here.
 func Parse(raw []byte) (Profile, []Problem, error) {
 	var r report
-	root := r.scan(raw)
-	p := r.profile(root)
+	p := r.profile(r.scan(raw))
+	r.settle()
 	if err := r.err(); err != nil {
 		return Profile{}, r.list(), err
 	}
@@ -73,7 +77,7 @@ func (r *report) mudRoot(root node) node {
 	}
 	m := root.get(rootMUD)
 	if !m.exists() {
-		r.refuse("", "R8520-2.1-a", "there is no %s, so this is no MUD file", rootMUD)
+		r.refuse("", "R8520-2.1-a", "there is no %s, so this is no MUD file", rootMUD).mend(`"%s": {…}`, rootMUD)
 		return node{}
 	}
 	if !r.want(m, kindObject) {
@@ -82,46 +86,62 @@ func (r *report) mudRoot(root node) node {
 	return m
 }
 
+// want tells whether n is of that kind, and refuses the file where it isn't.
+func (r *report) want(n node, k kind) bool {
+	if n.kind() == k {
+		return true
+	}
+	r.refuse(n.path, "R8520-2-a", "expected %s, found %s", k, n.kind())
+	return false
+}
+
 func (r *report) profile(root node) Profile {
 	m := r.mudRoot(root)
 	if !m.exists() {
 		return Profile{}
 	}
+	hasACLs := root.get(rootACLs).exists()
+	r.check(root)
 	var p Profile
 	p.URL, p.Signature = r.head(m)
-	if p.Signature == "" {
-		r.warn(m.get("mud-signature").path, "R8520-13.2-b", "the file names no signature, so nobody can verify who wrote it; "+
-			"an administrator has to approve it")
+	if n := m.get("mud-signature"); !n.exists() {
+		r.warn(n.path, "R8520-13.2-b", "the file names no signature, so nobody can verify who wrote it; "+
+			"an administrator has to approve it").mend(`%s`, pair("mud-signature", quote(p.URL.s+".p7s")))
 	}
 	r.required(m, &p)
 	r.descriptions(m, &p)
-	p.Extensions = r.extensions(m.get("extensions"))
-	r.unknownRoots(root)
-	r.unknownMUD(m, p.Extensions)
-	r.policies(root, m, &p)
+	p.Extensions = r.declared(m.get("extensions"))
+	r.tls = slices.Contains(p.Extensions, extTLS)
+	r.extensions(m, &p)
+	r.policies(root, m, hasACLs, &p)
 	return p
 }
 
 // head reads mud-url and mud-signature.
 func (r *report) head(m node) (URL, string) {
 	n := m.get("mud-url")
-	text, ok := r.text(n, true)
-	if !ok {
+	if !n.exists() || !r.want(n, kindString) {
 		return URL{}, ""
 	}
-	u, err := ParseURL(text)
+	u, err := ParseURL(n.text())
 	if err != nil {
-		r.refuse(n.path, urlRow(text), "%v", err)
+		p := r.refuse(n.path, urlRow(n.text()), "%v", err)
+		if rest, ok := strings.CutPrefix(n.text(), "http://"); ok {
+			p.mend("%s", pair("mud-url", quote("https://"+rest)))
+		}
 		return URL{}, ""
 	}
 	n = m.get("mud-signature")
-	ref, ok := r.text(n, false)
-	if !ok {
+	if !n.exists() || !r.want(n, kindString) {
 		return u, ""
 	}
-	sig, err := u.resolve(ref)
+	sig, err := u.resolve(n.text())
 	if err != nil {
-		r.refuse(n.path, "RAU-5-d", "the signature URL %s can't be used: %v", show(ref), err)
+		row := urlRow(n.text())
+		if row == "R8520-1.5-a" {
+			row = "R8520-1.6-b" // no certificate to validate
+		}
+		r.refuse(n.path, row, "the signature URL %s can't be used: %v", show(n.text()), err)
 		return u, ""
 	}
 	return u, sig.String()
@@ -132,63 +152,36 @@ func urlRow(s string) string {
 	case !hasScheme(s):
 		return "RAU-5-b"
 	case len(s) > MaxURL:
-		return "T-04"
+		return "T-04" // a limit of ours where it is a signature's
 	case !strings.HasPrefix(strings.ToLower(s), "https:"):
 		return "R8520-1.5-a"
 	}
 	return "R8520-6-b"
 }
 
-// text reads a string leaf; false where there is none.
-func (r *report) text(n node, mandatory bool) (string, bool) {
-	switch {
-	case n.exists():
-		return n.v.text, r.want(n, kindString)
-	case mandatory:
-		r.refuse(n.path, "R8520-2.1-a", "it is missing, and every MUD file needs it")
-	}
-	return "", false
-}
-
 // required reads the leaves that steer processing (RFC 8520 sections 3.1 and 3.4 to 3.6).
 func (r *report) required(m node, p *Profile) {
-	if n := m.get("mud-version"); !n.exists() {
-		r.refuse(n.path, "R8520-2.1-a", "it is missing; write 1")
-	} else if _, err := n.uintIn(1, 1); err != nil {
-		r.refuse(n.path, "T-41", "%v; only version 1 of the MUD language exists", err)
+	if n := m.get("mud-version"); n.exists() && n.uint() != 1 {
+		r.refuse(n.path, "R8520-3.1-a", "only version 1 of the MUD language exists").mend(`"mud-version": 1`)
 	}
-	n := m.get("last-update")
-	if s, ok := r.text(n, true); ok {
-		if err := p.LastUpdate.UnmarshalText([]byte(s)); err != nil {
-			r.refuse(n.path, "R8520-3.4-a", "%s is no RFC 3339 date and time; write for example 2026-01-31T12:00:00Z", show(s))
+	if n := m.get("last-update"); n.exists() {
+		t, err := parseDate(n.text())
+		if err != nil {
+			r.refuse(n.path, "R8520-3.4-a", "%v", err).mend("%s", pair("last-update", quote(Clean(n.text(), 19)+"Z")))
+		}
+		p.LastUpdate = t
+	}
+	p.CacheValidity = defaultCacheHours * time.Hour
+	if n := m.get("cache-validity"); n.exists() {
+		p.CacheValidity = time.Duration(n.uint()) * time.Hour
+		if n.uint() < 24 {
+			r.note(n.path, "R8520-3.5-b", "%d hours is less than the 24 that RFC 8520 recommends", n.uint()).mend(`"cache-validity": 24`)
 		}
 	}
-	p.CacheValidity = r.cacheValidity(m.get("cache-validity"))
-	n = m.get("is-supported")
-	switch {
-	case !n.exists():
-		r.refuse(n.path, "R8520-3.6-a", "it is missing; write true or false")
-	case n.kind() != kindBool:
-		r.refuse(n.path, "R7951-6-b", "expected a boolean, found %s; write true or false without quotes", n.kind())
-	default:
-		p.Supported = n.v.text == "true"
+	n := m.get("is-supported")
+	if p.Supported = n.text() == "true"; n.exists() && !p.Supported {
+		r.note(n.path, "R8520-3.6-a", "the manufacturer no longer supports the device: there will be no new firmware and no new file")
 	}
-}
-
-func (r *report) cacheValidity(n node) time.Duration {
-	if !n.exists() {
-		return defaultCacheHours * time.Hour
-	}
-	h, err := n.uintIn(minCacheHours, maxCacheHours)
-	switch {
-	case err != nil && n.kind() != kindNumber:
-		r.refuse(n.path, "R7951-6-b", "%v", err)
-	case err != nil:
-		r.refuse(n.path, "R8520-3.5-b", "%v hours", err)
-	case h < 24:
-		r.note(n.path, "R8520-3.5-b", "%d hours is less than the 24 that RFC 8520 recommends", h)
-	}
-	return time.Duration(h) * time.Hour
 }
 
 // descriptions reads what is only shown (RFC 8520 sections 3.7, 3.8 and 4.3).
@@ -200,145 +193,52 @@ func (r *report) descriptions(m node, p *Profile) {
 		{"systeminfo", &p.SystemInfo}, {"mfg-name", &p.MfgName}, {"model-name", &p.ModelName},
 		{"firmware-rev", &p.FirmwareRev}, {"software-rev", &p.SoftwareRev}, {"documentation", &p.Documentation},
 	} {
-		n := m.get(f.name)
-		s, ok := r.text(n, false)
-		if !ok {
-			continue
-		}
-		*f.to = Clean(s, maxText)
-		if *f.to != s {
-			r.warn(n.path, "R8520-3.7-a", "it has characters that can't be shown, or more than %d; these are replaced or cut", maxText)
-		}
+		*f.to = r.shown(m.get(f.name))
 	}
 	if n := utf8.RuneCountInString(p.SystemInfo); n > 60 {
-		r.note(m.get("systeminfo").path, "R8520-3.7-a", "it has %d characters where 60 are recommended", n)
+		r.note(m.get("systeminfo").path, "R8520-3.7-a", "it has %d characters where 60 are recommended", n).mend("%s",
+			pair("systeminfo", quote(Clean(p.SystemInfo, 60))))
 	}
-	if d := strings.ToLower(p.Documentation); d != "" && !strings.HasPrefix(d, "https://") && !strings.HasPrefix(d, "http://") {
-		r.warn(m.get("documentation").path, "R8520-4.3-a", "it is no http or https URL, so it is left out and never becomes a link")
+	if n := m.get("documentation"); n.exists() && !isWeb(p.Documentation) {
+		r.warn(n.path, "R8520-4.3-a", "it is no http or https URL, so it is left out and never becomes a link")
 		p.Documentation = ""
 	}
 }
 
-func (r *report) unknownRoots(root node) {
-	root.each(func(name string, n node) {
-		switch name {
-		case rootMUD, rootACLs:
-		case rootLegacy:
-			r.refuse(n.path, "T-14", "this root is of a draft before RFC 8519, where it is called %s; convert the file "+
-				"with the legacy import", rootACLs)
-		default:
-			r.warn(n.path, "R8520-14-b", "this part is not understood and is ignored")
-		}
-	})
+// isWeb tells whether s is a URL that may become a link.
+func isWeb(s string) bool {
+	s = strings.ToLower(s)
+	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
 }
 
-// isMUDLeaf tells the members of the mud container in RFC 8520.
-func isMUDLeaf(name string) bool {
-	switch name {
-	case "mud-version", "mud-url", "mud-signature", "last-update", "cache-validity", "is-supported", "systeminfo",
-		"mfg-name", "model-name", "firmware-rev", "software-rev", "documentation", "extensions",
-		"from-device-policy", "to-device-policy":
-		return true
+// shown reads a text that people see.
+func (r *report) shown(n node) string {
+	s := Clean(n.text(), maxText)
+	if s != n.text() {
+		r.warn(n.path, "R8520-3.7-a", "it has characters that can't be shown, or more than %d; these are replaced or cut", maxText)
 	}
-	return false
+	return s
 }
 
-func (r *report) unknownMUD(m node, declared []string) {
-	m.each(func(name string, n node) {
-		if isMUDLeaf(name) {
-			return
-		}
-		ext, alias := extensionOf(name)
-		switch {
-		case ext == "":
-			r.warn(n.path, "R8520-14-b", "this part is not understood and is ignored")
-			return
-		case !slices.Contains(declared, ext):
-			r.warn(n.path, "R8520-3.9-a", "it is of the extension %q, which the file doesn't declare in extensions; it is ignored", ext)
-			return
-		case alias:
-			r.warn(n.path, "R9472-3-a", "the extension %q has another module name in RFC 7951's encoding", ext)
-		}
-		r.note(n.path, "R8520-3.9-b", "the extension %q changes nothing of what the device may do", ext)
-	})
-}
-
-// Extensions that are known, none of which changes an ACL here (standards.md section 8).
-const (
-	extTransparency = "transparency" // RFC 9472
-	extTLS          = "ietf-mud-tls" // RFC 9761
-	extLicence      = "ol"           // draft-ietf-iotops-ol
-)
-
-// extensionOf gives the known extension that a member of the mud container belongs to, and whether it is spelled
-// otherwise than RFC 7951 wants.
-func extensionOf(name string) (ext string, alias bool) {
-	switch name {
-	case "ietf-mud-transparency:transparency":
-		return extTransparency, false
-	case "mudtx:transparency":
-		return extTransparency, true
-	case "ietf-mud-tls:is-tls-dtls-profile-supported":
-		return extTLS, false
-	case "ietf-ol:ol":
-		return extLicence, false
-	}
-	return "", false
-}
-
-// extensions reads the declared names (RFC 8520 section 3.9).
-func (r *report) extensions(n node) []string {
-	if !n.exists() || !r.want(n, kindArray) {
-		return nil
-	}
+// declared reads the names of extensions (RFC 8520 section 3.9).
+func (r *report) declared(n node) []string {
 	var out []string
-	seen := make(map[string]struct{})
 	n.each(func(_ string, e node) {
-		if !r.want(e, kindString) {
-			return
-		}
-		name := e.v.text
-		if l := utf8.RuneCountInString(name); l < 1 || l > 40 {
-			r.refuse(e.path, "R8520-3.9-a", "an extension name has 1 to 40 characters, this one has %d", l)
-			return
-		}
-		if _, dup := seen[name]; dup {
-			r.refuse(e.path, "R8520-3.9-a", "the extension %s is declared twice; remove one", show(name))
-			return
-		}
-		seen[name] = struct{}{}
-		out = append(out, Clean(name, 40))
-		if name != extTransparency && name != extTLS && name != extLicence {
-			r.warn(e.path, "R8520-3.9-a", "the extension %s is not known here; what it adds is ignored", show(name))
+		out = append(out, Clean(e.text(), 40))
+		if !knownExtension(e.text()) {
+			r.warn(e.path, "R8520-3.9-a", "the extension %s is not known here; what it adds is ignored", show(e.text()))
 		}
 	})
 	return out
 }
 
-// checkName refuses the file where a list key isn't a string of 1 to 64 characters (RFC 8519 section 4). It gives the
-// name as it is, which may hold any character.
-func (r *report) checkName(entry node, what string) (string, bool) {
-	n := entry.get("name")
-	if !n.exists() {
-		r.refuse(n.path, "R8519-4-b", "%s has no name", what)
-		return "", false
+// unused notes what is valid in its place and has no effect in a MUD file (R8520-2-g).
+func (r *report) unused(n node, what string) {
+	if n.exists() {
+		r.note(n.path, "R8520-2-g", "a MUD file needs no %s; they are ignored", what)
 	}
-	if !r.want(n, kindString) {
-		return "", false
-	}
-	if l := utf8.RuneCountInString(n.v.text); l < 1 || l > 64 {
-		r.refuse(n.path, "R8519-4-b", "the name of %s has 1 to 64 characters, this one has %d", what, l)
-		return "", false
-	}
-	return n.v.text, true
 }
 
-// unknownMembers notes the members of n that aren't among known; outside of ACEs these are ignored (T-13).
-func (r *report) unknownMembers(n node, known ...string) {
-	n.each(func(name string, child node) {
-		if !slices.Contains(known, name) {
-			r.warn(child.path, "R8520-14-b", "this part is not understood and is ignored; known here: %s",
-				strings.Join(known, ", "))
-		}
-	})
+func contains(declared, names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(declared, n) })
 }

@@ -19,7 +19,12 @@ type Profile struct {
 	FirmwareRev   string
 	SoftwareRev   string
 	Documentation string
-	Extensions    []string
+	Extensions    []string // declared, known or not
+
+	Transparency *Transparency // RFC 9472; nil where there is none, as for the next three
+	Licences     []Licence     // draft-ietf-iotops-ol
+	MASA         string        // URL of the server that vouches for the device when it is installed (ietf-mud-brski-masa)
+	TLSProfile   bool          // the device supports the TLS profiles of its ACEs (RFC 9761)
 
 	// FromDevice and ToDevice are the two policies, or nil where the file has no such container.
 	// Both nil means that the file states no policy (T-12).
@@ -59,6 +64,8 @@ type ACE struct {
 	Path      string // JSON path, e.g. ietf-access-control-list:acls.acl[0].aces.ace[1]
 	Match     Match
 	Action    Action
+	Log       bool         // the file asks for matching packets to be logged (RFC 8519 log-syslog)
+	TLS       []TLSProfile // not enforced
 	// Refused says why this ACE is not applied; "" for an ACE that is. An accept that is refused opens
 	// nothing; a drop is never refused for what it does not understand, it drops more (T-13).
 	Refused string
@@ -80,6 +87,9 @@ type Match struct {
 	RemoteMAC MACMatch     // the peer's Ethernet address, as the frame has it
 	LocalMAC  MACMatch     // the device's
 	Fields    []FieldMatch // header fields that say nothing of who talks to whom; all of them must hold
+	// Group is the multicast group that a to-device ACE's destination names (RMX-2.3-a); the zero Prefix is none. In a
+	// from-device ACE a group is an ordinary Remote.
+	Group netip.Prefix
 }
 
 // MACMatch is a condition on an Ethernet address: address & Mask == Addr. The zero value matches every address; Addr has
@@ -176,7 +186,9 @@ type Severity string
 
 // Severities of Problems.
 const (
-	SeverityError   Severity = "error"   // the file, or this ACE, is not used
+	// SeverityError: the YANG modules or a MUST rule this out. The message says whether the file, this ACE or only this part
+	// is not used.
+	SeverityError   Severity = "error"
 	SeverityWarning Severity = "warning" // used, but narrower or riskier than written
 	SeverityNote    Severity = "note"    // worth knowing
 )
@@ -187,4 +199,6 @@ type Problem struct {
 	Row      string   `json:"row"`      // row of the standards checklist, e.g. R8520-4.8-a or T-13
 	Severity Severity `json:"severity"` //
 	Message  string   `json:"message"`  // what, why and what to do, in plain words
+
+	Mend string `json:"mend,omitempty"` // what to write instead, where that can be said
 }

@@ -18,40 +18,71 @@ type report struct {
 	dropped  int
 	fatal    int
 	first    Problem // the first fatal one
+
+	flaws map[*value][]Problem // what the YANG modules have against parts whose reader has to answer for it
+	soft  []Problem            // what they have against values that are used all the same
+	tls   bool                 // the file declares the extension for TLS profiles
 }
 
-func (r *report) add(sev Severity, path, row, format string, args ...any) Problem {
+// add notes a problem; what it gives is only good for adding a mend at once.
+func (r *report) add(sev Severity, path, row, format string, args ...any) *Problem {
 	p := Problem{Path: Clean(path, 1000), Row: row, Severity: sev, Message: Clean(fmt.Sprintf(format, args...), 1000)}
 	if _, dup := r.seen[p]; dup {
-		return p
+		return &p
 	}
 	if len(r.problems) >= maxProblems {
 		r.dropped++
-		return p
+		return &p
 	}
 	if r.seen == nil {
 		r.seen = make(map[Problem]struct{})
 	}
 	r.seen[p] = struct{}{}
 	r.problems = append(r.problems, p)
+	return &r.problems[len(r.problems)-1]
+}
+
+// mend says what to write instead.
+func (p *Problem) mend(format string, args ...any) { p.Mend = Clean(fmt.Sprintf(format, args...), 400) }
+
+// refuse notes what makes the whole file unusable.
+func (r *report) refuse(path, row, format string, args ...any) *Problem {
+	p := r.add(SeverityError, path, row, format, args...)
+	if r.fatal == 0 {
+		r.first = *p
+	}
+	r.fatal++
 	return p
 }
 
-// refuse notes what makes the whole file unusable.
-func (r *report) refuse(path, row, format string, args ...any) {
-	p := r.add(SeverityError, path, row, format, args...)
-	if r.fatal == 0 {
-		r.first = p
+func (r *report) fail(path, row, format string, args ...any) *Problem {
+	return r.add(SeverityError, path, row, format, args...)
+}
+
+func (r *report) warn(path, row, format string, args ...any) *Problem {
+	return r.add(SeverityWarning, path, row, format, args...)
+}
+
+func (r *report) note(path, row, format string, args ...any) *Problem {
+	return r.add(SeverityNote, path, row, format, args...)
+}
+
+// settle notes what the YANG modules have against values that were used all the same. Where their reader warned about
+// the same place already, that warning becomes the error.
+func (r *report) settle() {
+	for _, s := range r.soft {
+		s.Path = Clean(s.Path, 1000)
+		told := false
+		for i := range r.problems {
+			p := &r.problems[i]
+			if p.Path == s.Path && p.Severity != SeverityNote {
+				p.Severity, told = SeverityError, true
+			}
+		}
+		if !told {
+			r.fail(s.Path, s.Row, "%s", s.Message).Mend = s.Mend
+		}
 	}
-	r.fatal++
-}
-
-func (r *report) warn(path, row, format string, args ...any) {
-	r.add(SeverityWarning, path, row, format, args...)
-}
-
-func (r *report) note(path, row, format string, args ...any) {
-	r.add(SeverityNote, path, row, format, args...)
 }
 
 // err gives what Parse returns: the first reason to refuse the file and how many more there are.
@@ -81,80 +112,4 @@ func (r *report) list() []Problem {
 	}
 	return append(r.problems, Problem{Row: "R8520-16-l", Severity: sev,
 		Message: "there are " + strconv.Itoa(r.dropped) + " more problems; correct these first"})
-}
-
-// node is a JSON value with its path. The nil value stands for a member that isn't there.
-type node struct {
-	v    *value
-	path string
-}
-
-func (n node) exists() bool { return n.v != nil }
-
-func (n node) kind() kind { return n.v.kind }
-
-// get gives the member of that exact name.
-func (n node) get(name string) node {
-	child := node{path: n.path + step(name)}
-	if n.path == "" {
-		child.path = name
-	}
-	if n.v == nil || n.v.kind != kindObject {
-		return child
-	}
-	for i := range n.v.kids {
-		if n.v.kids[i].name == name {
-			child.v = &n.v.kids[i].value
-			break
-		}
-	}
-	return child
-}
-
-// each calls f for every member or element.
-func (n node) each(f func(name string, child node)) {
-	if n.v == nil {
-		return
-	}
-	for i := range n.v.kids {
-		m := &n.v.kids[i]
-		at := n.path + index(i)
-		if n.v.kind == kindObject {
-			at = n.path + step(m.name)
-			if n.path == "" {
-				at = at[min(1, len(at)):]
-			}
-		}
-		f(m.name, node{&m.value, at})
-	}
-}
-
-// isEmptyLeaf tells whether n is a YANG empty leaf, which JSON writes as [null] (R7951-6.9-a).
-func (n node) isEmptyLeaf() bool {
-	return n.v.kind == kindArray && len(n.v.kids) == 1 && n.v.kids[0].kind == kindNull
-}
-
-// uintIn reads an integer leaf of at most 32 bits: a JSON number without fraction, exponent or sign (R7951-6-b).
-func (n node) uintIn(lo, hi uint64) (uint64, error) {
-	if n.kind() != kindNumber {
-		hint := ""
-		if n.kind() == kindString {
-			hint = "; write it without quotes"
-		}
-		return 0, fmt.Errorf("expected a number, found %s%s", n.kind(), hint)
-	}
-	x, err := strconv.ParseUint(n.v.text, 10, 64)
-	if err != nil || x < lo || x > hi {
-		return 0, fmt.Errorf("%s is not a whole number from %d to %d", Clean(n.v.text, 40), lo, hi)
-	}
-	return x, nil
-}
-
-// want tells whether n is of that kind, and refuses the file where it isn't.
-func (r *report) want(n node, k kind) bool {
-	if n.kind() == k {
-		return true
-	}
-	r.refuse(n.path, "R8520-2-a", "expected %s, found %s", k, n.kind())
-	return false
 }
