@@ -31,6 +31,10 @@ func commands() []command {
 		{"plan", "--config FILE --profile FILE [--mac MAC] [--ip ADDR]", "the nft script for a profile, without a kernel", "", func(_ *cli, a []string) int { return planCmd(a) }},
 		{"lint", "FILE... [--json] [--strict]", "what is wrong with MUD files",
 			"Each problem with its JSON path, the standard's row and how severe it is. - is the standard input.\nExit code 1: there is an error (with --strict also: a warning), 2: a file cannot be read.", (*cli).lintCmd},
+		{"convert", "FILE", "legacy dialects of MUD files to RFC 8520",
+			"The file goes to the standard output, what was changed and why to the standard error.\n" +
+				"What can't be understood is left out or forbids more, and is listed, too. A signature of the old file doesn't fit the new one.\n" +
+				"- is the standard input. Exit code 1: it can't be converted into a file that can be used.", (*cli).convertCmd},
 		{"verify", "FILE SIGNATURE --ca FILE... [--at TIME]", "check a detached CMS signature",
 			"--ca may be given more than once, or with commas. --at is an RFC 3339 time or a date; default: now.\nExit code 1: the signature is refused.", (*cli).verifyCmd},
 		{"version", "", "the version", "", (*cli).versionCmd},

@@ -67,8 +67,6 @@ func (c *cli) dispatch(args []string) int {
 		return c.help(rest)
 	case "--version", "-version":
 		name = "version"
-	case "convert", "hook":
-		return c.fail("%s: not yet in this version", name)
 	}
 	cmd, ok := find(name)
 	if !ok {

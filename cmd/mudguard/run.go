@@ -202,11 +202,12 @@ func (d *daemon) setUp() error {
 	if err != nil {
 		return err
 	}
+	head, parse := readers(d.cfg.Dialect)
 	d.fetcher, err = newProfiles(fetch.Config{
 		CAFiles: d.cfg.Fetch.CAFiles, PrivateHosts: d.cfg.Fetch.PrivateHosts, Timeout: d.cfg.Fetch.Timeout,
 		MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
 		Policy: fetch.Policy(d.cfg.Signatures.Policy), SignerCAFiles: d.cfg.Signatures.CAFiles,
-		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN,
+		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN, Head: head, Parse: parse,
 	})
 	if err != nil {
 		return err

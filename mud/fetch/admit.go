@@ -22,7 +22,7 @@ type candidate struct {
 // mud-signature are read before the signature is known to be good. It returns the signature if it is.
 func (c *Client) admit(ctx context.Context, cand candidate) (Document, []byte, error) {
 	doc := Document{URL: cand.url, Raw: cand.raw, SHA256: digest(cand.raw)}
-	named, sigURL, err := readHead(cand.raw)
+	named, sigURL, err := c.readHead(cand.raw)
 	if err != nil {
 		return doc, nil, err
 	}
@@ -108,9 +108,9 @@ func (c *Client) verify(cand candidate, sig []byte, doc *Document) error {
 }
 
 // readHead reads the two leaves that may be read before verification.
-func readHead(raw []byte) (u mud.URL, sig string, err error) {
+func (c *Client) readHead(raw []byte) (u mud.URL, sig string, err error) {
 	defer contain(&err)
-	u, sig, err = mud.Head(raw)
+	u, sig, err = c.cfg.Head(raw)
 	if err != nil {
 		err = &Error{Kind: KindFile, Reason: clean("the server's answer is no MUD file: " + err.Error()), cause: err}
 	}

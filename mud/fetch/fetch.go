@@ -54,6 +54,8 @@ type Config struct {
 	// Approved says whether an administrator approved exactly this file, by its SHA-256, although it would
 	// be held (R8520-13.2-b). nil: nothing is approved. Called from the goroutines that fetch.
 	Approved func(u mud.URL, sha256 string) bool
+	// Head reads what is needed to check a file's signature, and nothing else. nil: mud.Head.
+	Head func(raw []byte) (mud.URL, string, error)
 	// Parse reads a file whose signature was checked. nil: mud.Parse. Sites that accept older dialects convert
 	// here, after verification: a signature is over the bytes as they came.
 	Parse func(raw []byte) (mud.Profile, []mud.Problem, error)
@@ -131,6 +133,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.Language == "" {
 		cfg.Language = "en"
+	}
+	if cfg.Head == nil {
+		cfg.Head = mud.Head
 	}
 	if cfg.Parse == nil {
 		cfg.Parse = mud.Parse
