@@ -294,11 +294,7 @@ func macLeaf(v *value) error {
 	if v.kind != kindString || len(hex) != 12 || strings.Trim(hex, "0123456789abcdefABCDEF") != "" {
 		return fmt.Errorf("%s is no Ethernet address", brief(v))
 	}
-	var out []string
-	for i := 0; i < len(hex); i += 2 {
-		out = append(out, hex[i:i+2])
-	}
-	v.text = strings.Join(out, ":")
+	v.text = colons(hex)
 	return nil
 }
 
