@@ -16,7 +16,7 @@ type Device struct {
 	Vendor     string       `json:"vendor,omitempty"`
 	Interface  string       `json:"interface,omitempty"`
 	URL        mud.URL      `json:"url,omitzero"`          // the binding, ours to keep (T-05)
-	Source     string       `json:"source,omitempty"`      // who announced it: dhcpv4, admin
+	Source     string       `json:"source,omitempty"`      // who announced it: dhcpv4, admin, qr, …
 	Pending    mud.URL      `json:"pending_url,omitzero"`  // announced later and not accepted (T1)
 	BadURL     string       `json:"url_problem,omitempty"` // an announcement that is no MUD URL, and why
 	Trusted    bool         `json:"pinned,omitempty"`      // a profile behind URL was once enforced: the binding is pinned

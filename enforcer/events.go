@@ -119,7 +119,7 @@ func (e *Engine) announced(d *Device, u mud.URL, source string) {
 			d.Pending, e.dirty = mud.URL{}, true
 		}
 	case d.Pending == u:
-	case d.URL.IsZero() || !d.Trusted && d.Source != sourceAdmin:
+	case d.URL.IsZero() || !d.Trusted && !brought(d.Source):
 		e.bind(d, u, source)
 	default:
 		e.Log.Warn("device announced another MUD URL; the old profile stays", "mac", d.MAC.String(), "url", d.URL.String(),
@@ -128,7 +128,16 @@ func (e *Engine) announced(d *Device, u mud.URL, source string) {
 	}
 }
 
-const sourceAdmin = "admin"
+// Sources of a URL that somebody brought. What a device announces itself doesn't replace such a URL.
+const (
+	SourceAdmin = "admin"
+	SourceQR    = "qr"
+	SourceX509  = "x509"
+)
+
+func brought(source string) bool {
+	return source == SourceAdmin || source == SourceQR || source == SourceX509
+}
 
 func (e *Engine) bind(d *Device, u mud.URL, source string) {
 	e.Log.Info("MUD URL", "mac", d.MAC.String(), "url", u.String(), "source", source)
@@ -211,14 +220,30 @@ func (e *Engine) Forget(d *Device) {
 	}
 }
 
+// Announcement is a MUD URL that somebody else than the device brings, and how he came by it.
+type Announcement struct {
+	URL            mud.URL // the zero URL takes the device's away
+	Source         string  // SourceAdmin, SourceQR or SourceX509
+	Mudsigner      []byte  // of X509: the DER Name that the file's signer must have (R8520-13.2-d); nil: any
+	Company, Model string  // of QR, to compare with the file's (R9238-3.2.1-a, R9238-3.2.3-a)
+}
+
 // Assign binds a URL by hand; the zero URL takes it away. The device need not have been seen.
 func (e *Engine) Assign(mac dhcp.MAC, u mud.URL) error {
+	return e.AssignAs(mac, Announcement{URL: u, Source: SourceAdmin})
+}
+
+// AssignAs is Assign for a URL that the administrator, or who acts for him, has from a QR code or a certificate.
+func (e *Engine) AssignAs(mac dhcp.MAC, a Announcement) error {
 	d := e.meet(mac)
 	if d == nil {
 		return fmt.Errorf("%s cannot be a device's MAC", mac)
 	}
-	e.bind(d, u, sourceAdmin)
-	if u.IsZero() {
+	if a.Source == SourceQR {
+		e.Log.Info("QR code", "mac", mac.String(), "company", a.Company, "model", a.Model)
+	}
+	e.bind(d, a.URL, a.Source)
+	if a.URL.IsZero() {
 		d.Source = ""
 	}
 	return nil

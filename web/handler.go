@@ -29,13 +29,15 @@ func Handler(e *enforcer.Engine, host func() HostStatus) http.Handler {
 	a := &api{engine: e, host: host, instance: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	mux := http.NewServeMux()
 	for pattern, f := range map[string]endpoint{
-		"GET /v1/status":                 a.status,
-		"GET /v1/devices":                a.devices,
-		"GET /v1/devices/{mac}":          a.device,
-		"GET /v1/denials":                a.denials,
-		"GET /v1/explain":                a.explain,
-		"POST /v1/devices/{mac}/assign":  a.assign,
-		"POST /v1/devices/{mac}/{order}": a.order,
+		"GET /v1/status":                     a.status,
+		"GET /v1/devices":                    a.devices,
+		"GET /v1/devices/{mac}":              a.device,
+		"GET /v1/denials":                    a.denials,
+		"GET /v1/explain":                    a.explain,
+		"POST /v1/sightings":                 a.sightings,
+		"POST /v1/devices/{mac}/assign":      a.assign,
+		"POST /v1/devices/{mac}/certificate": a.certificate,
+		"POST /v1/devices/{mac}/{order}":     a.order,
 	} {
 		mux.HandleFunc(pattern, a.answer(f))
 	}
@@ -72,8 +74,8 @@ func (c *codeOnly) Write(b []byte) (int, error) { return len(b), nil }
 // endpoint gives what a request is answered with.
 type endpoint func(*http.Request) (any, error)
 
-// maxBody bounds the bodies of requests.
-const maxBody = 4 << 10
+// maxBody bounds the bodies of requests. The largest are certificates and the events of DHCP hooks.
+const maxBody = 64 << 10
 
 func (a *api) answer(f endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -23,7 +23,9 @@ func commands() []command {
 		orderCommand("forget", "forget a device; if it speaks again it is new", socket),
 		orderCommand("observe", "deny a device nothing, list what would be denied", socket),
 		orderCommand("enforce", "enforce a device's policy", socket),
-		{"assign", "MAC URL", "give a device a MUD URL by hand", `"" takes it away.` + socket, (*cli).assignCmd},
+		{"assign", "MAC URL | --qr TEXT [MAC] | MAC --cert FILE", "give a device a MUD URL by hand",
+			`The URL "" takes it away. --qr takes it from the text of a QR code (RFC 9238), control characters and all; - is the standard` +
+				"\ninput. --cert takes it from the device's certificate, PEM or DER; that it is genuine is for you to know." + socket, (*cli).assignCmd},
 		{"denials", "[--json] [--follow] [--device MAC]", "what was denied, and why",
 			"--follow goes on with what comes; with --json it prints one object a line, else one array." + socket, (*cli).denialsCmd},
 		{"explain", "MAC out|in PROTO ADDR_OR_NAME [PORT] [--json]", "whether a flow is allowed, and by which rule",
@@ -37,6 +39,10 @@ func commands() []command {
 				"- is the standard input. Exit code 1: it can't be converted into a file that can be used.", (*cli).convertCmd},
 		{"verify", "FILE SIGNATURE --ca FILE... [--at TIME]", "check a detached CMS signature",
 			"--ca may be given more than once, or with commas. --at is an RFC 3339 time or a date; default: now.\nExit code 1: the signature is refused.", (*cli).verifyCmd},
+		{"hook", "dnsmasq ACTION MAC ADDRESS [HOSTNAME] | kea EVENT", "for a DHCP server to tell the daemon of leases",
+			"dnsmasq: dhcp-script=/usr/lib/mudguard/dnsmasq-hook; kea: libdhcp_run_script with /usr/lib/mudguard/kea-hook; both are links to\n" +
+				"this program. It reads the server's environment, asks $MUDGUARD_SOCKET or " + defaultSocket + ",\n" +
+				"takes a second at most, and its exit code is 0 whatever happens: a server must not suffer from us.", (*cli).hookCmd},
 		{"version", "", "the version", "", (*cli).versionCmd},
 	}
 }
