@@ -99,8 +99,9 @@ func (l *lab) sunk() int {
 	return n
 }
 
-// dnsmasq starts DHCP and DNS of the gateway. It caches nothing, so that every question gets the next address.
-func (l *lab) dnsmasq() {
+// dnsmasq starts DHCP and DNS of the gateway, with more arguments at the end. It caches nothing, so that every question gets the
+// next address.
+func (l *lab) dnsmasq(more ...string) *process {
 	l.Helper()
 	args := []string{"-k", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--no-ping", "--bind-dynamic", "--user=root",
 		"--pid-file=", "--cache-size=0", "--server=" + upstreamDNS, "--dhcp-authoritative", "--except-interface=lo",
@@ -111,13 +112,14 @@ func (l *lab) dnsmasq() {
 	for _, i := range l.lan {
 		args = append(args, "--interface="+i)
 	}
-	p := launch(l.T, l.gw, "dnsmasq", args...)
+	p := launch(l.T, l.gw, "dnsmasq", append(args, more...)...)
 	await(l.T, "dnsmasq answers", patience, func() string {
 		if _, err := l.gw.resolve(gateway, "maker.example"); err != nil {
 			return err.Error() + p.log.tail()
 		}
 		return ""
 	})
+	return p
 }
 
 // device is a host on the LAN.

@@ -33,6 +33,9 @@ type Source string
 // Sources of sightings.
 const (
 	SourceDHCPv4 Source = "dhcpv4"
+	// Hooks of DHCP servers, which tell what the server knows.
+	SourceDnsmasq Source = "dnsmasq"
+	SourceKea     Source = "kea"
 )
 
 // String names the kind in the words of standards.md 9.2.

@@ -157,9 +157,9 @@ func (e *Engine) AssignAs(mac dhcp.MAC, a Announcement) error {
 		return fmt.Errorf("%s cannot be a device's MAC", mac)
 	}
 	if a.Source == "" {
-		a.Source = sourceAdmin
+		a.Source = SourceAdmin
 	}
-	if a.Source == sourceX509 && d.URL == a.URL && d.Source == sourceX509 && string(d.Mudsigner) == string(a.Mudsigner) {
+	if a.Source == SourceX509 && d.URL == a.URL && d.Source == SourceX509 && string(d.Mudsigner) == string(a.Mudsigner) {
 		return nil // a RADIUS server tells it with every log-in
 	}
 	e.bind(d, a.URL, a.Source)

@@ -10,20 +10,20 @@ import (
 	"mudguard/mud"
 )
 
-// Announcers that are no frames on the LAN. sourceFile is the profile in force, which names another URL.
+// Announcers that are no frames on the LAN: a person, a certificate and a QR code.
 const (
-	sourceAdmin = "admin"
-	sourceX509  = "x509"
-	sourceQR    = "qr"
-	sourceFile  = "file"
+	SourceAdmin = "admin"
+	SourceX509  = "x509"
+	SourceQR    = "qr"
+	sourceFile  = "file" // the profile in force, which names another URL
 )
 
 // rank is the rung of an announcer on the trust ladder (standards.md 1.10). What a higher one says, a lower one can't unsay.
 func rank(source string) int {
 	switch source {
-	case sourceAdmin, sourceX509:
+	case SourceAdmin, SourceX509:
 		return 3
-	case sourceQR:
+	case SourceQR:
 		return 2
 	case "":
 		return 0
@@ -144,7 +144,7 @@ func (e *Engine) bind(d *Device, u mud.URL, source string) {
 	d.leave(d.URL)
 	d.URL, d.BadURL, d.Trusted, d.Signer, d.SignerSKI, d.Confirmed = u, "", false, "", "", false
 	d.settled()
-	if source == sourceAdmin || source == sourceQR {
+	if source == SourceAdmin || source == SourceQR {
 		d.Mudsigner = nil
 	}
 	e.dirty = true
@@ -254,11 +254,12 @@ func (e *Engine) pin(d *Device) {
 	}
 }
 
-// Announcement is a MUD URL that did not come by a frame: the zero URL takes what there is away.
+// Announcement is a MUD URL that did not come by a frame.
 type Announcement struct {
-	URL       mud.URL
-	Source    string // admin, qr or x509; "": admin
-	Mudsigner []byte // of x509: the DER Name in id-pe-mudsigner, if the certificate has one
+	URL            mud.URL // the zero URL takes the device's away
+	Source         string  // SourceAdmin, SourceQR or SourceX509; "": SourceAdmin
+	Mudsigner      []byte  // of X509: the DER Name that the file's signer must have (R8520-13.2-d); nil: any
+	Company, Model string  // of QR, to compare with the file's (R9238-3.2.1-a, R9238-3.2.3-a)
 }
 
 // age forgets announcements that are repeated while they hold, and are not any more (LLDP).

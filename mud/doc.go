@@ -7,6 +7,6 @@
 // and whatever isn't applied is listed as a [Problem] with its JSON path.
 //
 // What this package must not do: no I/O of any kind, no clock, no goroutines, no logging, no name resolution, no
-// imports beyond the standard library and never net/http or os/exec. It never repairs a file: files written before
-// RFC 8520 are refused here, and rewriting them is an explicit act of the administrator.
+// imports beyond the standard library and never net/http or os/exec. [Parse] never repairs a file: those written before
+// RFC 8520 are refused, and [Convert], which rewrites them, is an explicit act of the administrator.
 package mud

@@ -23,17 +23,15 @@ func Encode(p Profile) ([]byte, error) {
 	if e.err != nil {
 		return nil, fmt.Errorf("writing MUD file: %w", e.err)
 	}
-	var b strings.Builder
-	root.write(&b, "")
-	b.WriteByte('\n')
-	again, _, err := Parse([]byte(b.String()))
+	raw := write(&root)
+	again, _, err := Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("writing MUD file: %w", err)
 	}
 	if at := difference(reflect.ValueOf(written(p)), reflect.ValueOf(written(again))); at != "" {
 		return nil, fmt.Errorf("writing MUD file: no file can say what the profile has in %s", strings.TrimPrefix(at, "."))
 	}
-	return []byte(b.String()), nil
+	return raw, nil
 }
 
 // encoder collects the ACLs of a file and the first thing that can't be written.

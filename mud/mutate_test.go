@@ -29,9 +29,7 @@ func mutations(t testing.TB, name string, raw []byte, first bool, seen map[strin
 			return
 		}
 		seen[key] = true
-		var b strings.Builder
-		root.write(&b, "")
-		out = append(out, mutation{name + ": " + what, []byte(b.String())})
+		out = append(out, mutation{name + ": " + what, write(root)})
 	}
 	emit("as it is")
 	if !first {
@@ -90,9 +88,7 @@ func mutate(v *value, path string, emit func(string)) {
 }
 
 func flat(v *value) string {
-	var b strings.Builder
-	v.write(&b, "")
-	return strings.Join(strings.Fields(Clean(b.String(), 120)), " ")
+	return Clean(v.String(), 120)
 }
 
 func parsed(json string) value {

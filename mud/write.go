@@ -5,63 +5,70 @@ import (
 	"strings"
 )
 
-// write appends v as indented JSON.
-func (v *value) write(b *strings.Builder, indent string) {
+// appendJSON writes v as JSON, its members in their order, each on a line of its own that starts with indent. An indent of
+// "" gives one line.
+func appendJSON(b []byte, v *value, indent string) []byte {
+	open, end := byte('['), byte(']')
 	switch v.kind {
 	case kindString:
-		writeString(b, v.text)
-	case kindArray, kindObject:
-		v.writeKids(b, indent)
+		return appendString(b, v.text)
 	case kindNull:
-		b.WriteString("null")
-	default:
-		b.WriteString(v.text)
+		return append(b, "null"...)
+	case kindBool, kindNumber:
+		return append(b, v.text...)
+	case kindObject:
+		open, end = '{', '}'
 	}
-}
-
-func (v *value) writeKids(b *strings.Builder, indent string) {
-	open, end := "[", "]"
-	if v.kind == kindObject {
-		open, end = "{", "}"
+	inner := indent
+	if indent != "" {
+		inner += "  "
 	}
-	b.WriteString(open)
-	inner, short := indent+"  ", v.short()
+	if len(v.kids) == 0 || v.kind == kindArray && len(v.kids) == 1 && v.kids[0].kind < kindArray { // [null] is one word
+		inner = ""
+	}
+	b = append(b, open)
 	for i := range v.kids {
 		if i > 0 {
-			b.WriteString(",")
+			b = append(b, ',')
 		}
-		if !short {
-			b.WriteString("\n" + inner)
-		}
+		b = append(b, inner...)
 		if v.kind == kindObject {
-			writeString(b, v.kids[i].name)
-			b.WriteString(": ")
+			b = append(appendString(b, v.kids[i].name), ':')
+			if indent != "" {
+				b = append(b, ' ')
+			}
 		}
-		v.kids[i].write(b, inner)
+		b = appendJSON(b, &v.kids[i].value, inner)
 	}
-	if !short {
-		b.WriteString("\n" + indent)
+	if inner != "" {
+		b = append(b, indent...)
 	}
-	b.WriteString(end)
+	return append(b, end)
 }
 
-// short tells whether v stays on its line: empty ones, [null], {"name": "x"} and the like.
-func (v *value) short() bool {
-	return len(v.kids) == 0 || len(v.kids) == 1 && v.kids[0].kind < kindArray
-}
-
-func writeString(b *strings.Builder, s string) {
-	b.WriteByte('"')
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
 	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < ' ':
-			fmt.Fprintf(b, `\u%04x`, r)
+		switch i := strings.IndexRune("\"\\\b\f\n\r\t", r); {
+		case i >= 0:
+			b = append(b, '\\', `"\bfnrt`[i])
+		case r < ' ' || r == 0x7f:
+			b = fmt.Appendf(b, `\u%04x`, r)
 		default:
-			b.WriteRune(r)
+			b = append(b, string(r)...)
 		}
 	}
-	b.WriteByte('"')
+	return append(b, '"')
 }
+
+// write gives a whole file, on one line where it would be too long with more.
+func write(v *value) []byte {
+	b := append(appendJSON(nil, v, "\n"), '\n')
+	if len(b) > MaxFileSize {
+		b = append(appendJSON(nil, v, ""), '\n')
+	}
+	return b
+}
+
+// String gives v on one line.
+func (v *value) String() string { return string(appendJSON(nil, v, "")) }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 
@@ -131,19 +130,43 @@ func hold(e *enforcer.Engine, d *enforcer.Device) error {
 
 // assign binds a URL to a device by hand; "" takes it away.
 func (a *api) assign(r *http.Request) (any, error) {
+	return a.bind(r, bodyAnnouncement)
+}
+
+// certificate binds the URL in the certificate by which a device was authenticated, for whoever did that: a RADIUS server, or
+// the administrator. It must have been verified; that is not done here.
+func (a *api) certificate(r *http.Request) (any, error) {
+	return a.bind(r, func(body io.Reader) (enforcer.Announcement, error) {
+		raw, err := io.ReadAll(body)
+		if err != nil {
+			return enforcer.Announcement{}, badRequest("the body must be a certificate in PEM or DER: %v", err)
+		}
+		info, err := mud.ParseCertificate(raw)
+		switch {
+		case err != nil:
+			return enforcer.Announcement{}, badRequest("%v", err)
+		case info.URL.IsZero():
+			return enforcer.Announcement{}, badRequest("the certificate of %s names no MUD URL (id-pe-mud-url)", info.Subject)
+		}
+		return enforcer.Announcement{URL: info.URL, Source: enforcer.SourceX509, Mudsigner: info.Signer}, nil
+	})
+}
+
+// bind gives a device the URL that read finds in the body.
+func (a *api) bind(r *http.Request, read func(io.Reader) (enforcer.Announcement, error)) (any, error) {
 	mac, err := pathMAC(r)
 	if err != nil {
 		return nil, err
 	}
-	u, err := bodyURL(r.Body)
+	ann, err := read(r.Body)
 	if err != nil {
 		return nil, err
 	}
 	err = a.change(r, func(e *enforcer.Engine) error {
-		if _, err := known(e, mac); err != nil && u.IsZero() {
+		if _, err := known(e, mac); err != nil && ann.URL.IsZero() {
 			return err
 		}
-		if err := e.Assign(mac, u); err != nil {
+		if err := e.AssignAs(mac, ann); err != nil {
 			return badRequest("%v", err)
 		}
 		return nil
@@ -154,23 +177,61 @@ func (a *api) assign(r *http.Request) (any, error) {
 	return a.view(r, mac, false)
 }
 
-// bodyURL reads {"url": "https://…"}.
-func bodyURL(body io.Reader) (mud.URL, error) {
-	var b struct {
-		URL *string `json:"url"`
+// Assignment is the body of assign. Who took the URL from a QR code or a certificate says so in Source.
+type Assignment struct {
+	URL       *string `json:"url"`
+	Source    string  `json:"source,omitempty"`    // admin, if it isn't qr or x509
+	Mudsigner []byte  `json:"mudsigner,omitempty"` // DER Name, of x509
+	QR        *QRText `json:"qr,omitempty"`
+}
+
+// QRText is what a QR code says besides the URL.
+type QRText struct {
+	Company string `json:"company,omitempty"`
+	Product string `json:"product,omitempty"`
+	Model   string `json:"model,omitempty"`
+}
+
+// bodyAnnouncement reads {"url": "https://…"}.
+func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
+	const like = `{"url": "https://…"}`
+	var b Assignment
+	if err := readBody(body, &b, like); err != nil {
+		return ann, err
 	}
-	dec := json.NewDecoder(body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&b); err != nil {
-		return mud.URL{}, badRequest(`the body must be {"url": "https://…"}: %v`, err)
+	if b.URL == nil {
+		return ann, badRequest("the body must be one object %s", like)
 	}
-	if _, err := dec.Token(); err != io.EOF || b.URL == nil {
-		return mud.URL{}, badRequest(`the body must be one object {"url": "https://…"}`)
+	if ann.URL, err = parseURL(*b.URL); err != nil {
+		return ann, err
 	}
-	if *b.URL == "" {
+	ann.Source, ann.Mudsigner = b.Source, b.Mudsigner
+	switch {
+	case ann.Source == "":
+		ann.Source = enforcer.SourceAdmin
+	case ann.Source != enforcer.SourceAdmin && ann.Source != enforcer.SourceQR && ann.Source != enforcer.SourceX509:
+		return ann, badRequest("source must be admin, qr or x509, not %.40q", ann.Source)
+	}
+	if b.QR != nil {
+		ann.Company, ann.Model = mud.Clean(b.QR.Company, 255), mud.Clean(b.QR.Model, 255)
+	}
+	switch {
+	case b.QR != nil && ann.Source != enforcer.SourceQR:
+		return ann, badRequest("qr goes with the source qr only")
+	case ann.Mudsigner != nil && ann.Source != enforcer.SourceX509:
+		return ann, badRequest("mudsigner goes with the source x509 only")
+	case ann.Mudsigner != nil && !mud.SameName(ann.Mudsigner, ann.Mudsigner):
+		return ann, badRequest("mudsigner is no DER Name")
+	}
+	return ann, nil
+}
+
+// parseURL reads a MUD URL; "" is none.
+func parseURL(s string) (mud.URL, error) {
+	if s == "" {
 		return mud.URL{}, nil
 	}
-	u, err := mud.ParseURL(*b.URL)
+	u, err := mud.ParseURL(s)
 	if err != nil {
 		return mud.URL{}, badRequest("%v", err)
 	}

@@ -33,14 +33,16 @@ func Handler(e *enforcer.Engine, host func() HostStatus, judge Judge) http.Handl
 	a := &api{engine: e, host: host, judge: judge, instance: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	mux := http.NewServeMux()
 	for pattern, f := range map[string]endpoint{
-		"GET /v1/status":                 a.status,
-		"GET /v1/devices":                a.devices,
-		"GET /v1/devices/{mac}":          a.device,
-		"GET /v1/denials":                a.denials,
-		"GET /v1/explain":                a.explain,
-		"GET /v1/overlays":               a.overlays,
-		"POST /v1/devices/{mac}/assign":  a.assign,
-		"POST /v1/devices/{mac}/{order}": a.order,
+		"GET /v1/status":                     a.status,
+		"GET /v1/devices":                    a.devices,
+		"GET /v1/devices/{mac}":              a.device,
+		"GET /v1/denials":                    a.denials,
+		"GET /v1/explain":                    a.explain,
+		"GET /v1/overlays":                   a.overlays,
+		"POST /v1/sightings":                 a.sightings,
+		"POST /v1/devices/{mac}/assign":      a.assign,
+		"POST /v1/devices/{mac}/certificate": a.certificate,
+		"POST /v1/devices/{mac}/{order}":     a.order,
 	} {
 		mux.HandleFunc(pattern, a.answer(f, maxBody))
 	}
@@ -79,9 +81,9 @@ func (c *codeOnly) Write(b []byte) (int, error) { return len(b), nil }
 // endpoint gives what a request is answered with.
 type endpoint func(*http.Request) (any, error)
 
-// Bounds of the bodies of requests. A file to import is base64.
+// Bounds of the bodies of requests: certificates and the events of DHCP hooks, overlays, and files to import in base64.
 const (
-	maxBody    = 4 << 10
+	maxBody    = 64 << 10
 	maxOverlay = 128 << 10
 	maxImport  = (mud.MaxFileSize+64<<10)*4/3 + 4<<10
 )

@@ -23,11 +23,13 @@ func commands() []command {
 		orderCommand("forget", "forget a device; if it speaks again it is new", socket),
 		orderCommand("observe", "deny a device nothing, list what would be denied", socket),
 		orderCommand("enforce", "enforce a device's policy", socket),
-		{"assign", "MAC URL", "give a device a MUD URL by hand", `"" takes it away.` + socket, (*cli).assignCmd},
 		{"overlay", "[MAC|URL [FILE|--remove]]", "lay a MUD file of your own over a device's, or over all of a model",
 			"Its entries come first: an accept adds to what the manufacturer allows, a drop takes away. Without FILE it shows what is laid over." + socket, (*cli).overlayCmd},
 		{"import", "DIR|FILE... [--approve]", "bring MUD files with their signatures, for sites without their servers",
 			"The signature of x.json is x.p7s beside it: the manufacturer's, or your own with a CA of signatures.ca_files.\n--approve takes these very files although nobody signed them.\nExit code 1: a file is not used." + socket, (*cli).importCmd},
+		{"assign", "MAC URL | --qr TEXT [MAC] | MAC --cert FILE", "give a device a MUD URL by hand",
+			`The URL "" takes it away. --qr takes it from the text of a QR code (RFC 9238), control characters and all; - is the standard` +
+				"\ninput. --cert takes it from the device's certificate, PEM or DER; that it is genuine is for you to know." + socket, (*cli).assignCmd},
 		{"denials", "[--json] [--follow] [--device MAC]", "what was denied, and why",
 			"--follow goes on with what comes; with --json it prints one object a line, else one array." + socket, (*cli).denialsCmd},
 		{"explain", "MAC out|in PROTO ADDR_OR_NAME [PORT] [--json]", "whether a flow is allowed, and by which rule",
@@ -35,8 +37,16 @@ func commands() []command {
 		{"plan", "--config FILE --profile FILE [--mac MAC] [--ip ADDR]", "the nft script for a profile, without a kernel", "", func(_ *cli, a []string) int { return planCmd(a) }},
 		{"lint", "FILE... [--json] [--strict]", "what is wrong with MUD files",
 			"Each problem with its JSON path, the standard's row and how severe it is. - is the standard input.\nExit code 1: there is an error (with --strict also: a warning), 2: a file cannot be read.", (*cli).lintCmd},
+		{"convert", "FILE", "legacy dialects of MUD files to RFC 8520",
+			"The file goes to the standard output, what was changed and why to the standard error.\n" +
+				"What can't be understood is left out or forbids more, and is listed, too. A signature of the old file doesn't fit the new one.\n" +
+				"- is the standard input. Exit code 1: it can't be converted into a file that can be used.", (*cli).convertCmd},
 		{"verify", "FILE SIGNATURE --ca FILE... [--at TIME]", "check a detached CMS signature",
 			"--ca may be given more than once, or with commas. --at is an RFC 3339 time or a date; default: now.\nExit code 1: the signature is refused.", (*cli).verifyCmd},
+		{"hook", "dnsmasq ACTION MAC ADDRESS [HOSTNAME] | kea EVENT", "for a DHCP server to tell the daemon of leases",
+			"dnsmasq: dhcp-script=/usr/lib/mudguard/dnsmasq-hook; kea: libdhcp_run_script with /usr/lib/mudguard/kea-hook; both are links to\n" +
+				"this program. It reads the server's environment, asks $MUDGUARD_SOCKET or " + defaultSocket + ",\n" +
+				"takes a second at most, and its exit code is 0 whatever happens: a server must not suffer from us.", (*cli).hookCmd},
 		{"version", "", "the version", "", (*cli).versionCmd},
 	}
 }

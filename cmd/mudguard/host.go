@@ -45,9 +45,6 @@ func (d *daemon) host() web.HostStatus {
 	if on, err := d.nft.Offloaded(); err == nil && len(on) > 0 {
 		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
 	}
-	if d.cfg.Dialect != "strict" {
-		gap("dialect: legacy", "this version reads RFC 8520 only; files of older dialects are refused")
-	}
 	if d.cfg.HTTP.Listen != "" {
 		gap("http.listen", "this version has no web server")
 	}

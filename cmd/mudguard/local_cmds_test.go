@@ -50,8 +50,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"version"}, 0, version + "\n", ""},
 		{[]string{"--version"}, 0, version + "\n", ""},
 		{[]string{"version", "1"}, 2, "", "too much"},
-		{[]string{"convert", "x"}, 2, "", "not yet in this version"},
-		{[]string{"hook", "dnsmasq", "add"}, 2, "", "not yet in this version"},
+		{[]string{"convert"}, 2, "", "usage: mudguard convert FILE"},
+		{[]string{"convert", "x", "y"}, 2, "", "too much"},
 	} {
 		got := invoke("", tc.args...)
 		if got.code != tc.code || !strings.Contains(got.out, tc.out) || !strings.Contains(got.err, tc.err) ||
@@ -60,8 +60,30 @@ func TestUsage(t *testing.T) {
 		}
 		harmless(t, "usage", got.err)
 	}
-	if all := invoke("", "help").out; strings.Contains(all, "convert") || strings.Contains(all, "hook") {
-		t.Error("usage lists what is not there yet")
+}
+
+func TestConvert(t *testing.T) {
+	old := strings.NewReplacer("https:", "http:", `"x"`, `"\u001b[31m\nroot: ok"`).Replace(fineMUD)
+	fine, legacy, not := write(t, "fine.json", fineMUD), write(t, "old.json", old), write(t, "not.json", "{")
+	for _, tc := range []struct {
+		args     []string
+		code     int
+		out, err string
+	}{
+		{[]string{fine}, 0, `"mud-url": "https://a.example/b"`, ""},
+		{[]string{legacy}, 0, `"mud-url": "https://a.example/b"`, "old.json: ietf-mud:mud.mud-url: "},
+		{[]string{not}, 1, "", "can't be converted"},
+		{[]string{fine + ".none"}, 2, "", "no such file"},
+	} {
+		got := invoke("", append([]string{"convert"}, tc.args...)...)
+		if got.code != tc.code || !strings.Contains(got.out, tc.out) || (tc.out == "") != (got.out == "") ||
+			!strings.Contains(got.err, tc.err) || (tc.err == "") != (got.err == "") {
+			t.Errorf("convert %v: %+v", tc.args, got)
+		}
+		harmless(t, "convert", got.err)
+		if code := invokeWith("", got.out, false, "lint", "-").code; tc.code == 0 && code != 0 {
+			t.Errorf("lint of what %v becomes: %d", tc.args, code)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,16 @@ const (
 func main() {
 	c := &cli{ctx: context.Background(), in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, zone: time.Local,
 		color: isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""}
-	os.Exit(c.dispatch(os.Args[1:]))
+	os.Exit(c.dispatch(calledAs(os.Args)))
+}
+
+// calledAs gives the arguments. DHCP servers run one program and can't give it arguments of ours, so a link of that name to the
+// program is the hook.
+func calledAs(args []string) []string {
+	if server, ok := strings.CutSuffix(filepath.Base(args[0]), "-hook"); ok && (server == "dnsmasq" || server == "kea") {
+		return append([]string{"hook", server}, args[1:]...)
+	}
+	return args[1:]
 }
 
 func isTerminal(f *os.File) bool {
@@ -67,8 +77,6 @@ func (c *cli) dispatch(args []string) int {
 		return c.help(rest)
 	case "--version", "-version":
 		name = "version"
-	case "convert", "hook":
-		return c.fail("%s: not yet in this version", name)
 	}
 	cmd, ok := find(name)
 	if !ok {

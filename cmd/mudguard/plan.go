@@ -31,7 +31,8 @@ func planCmd(args []string) int {
 		fmt.Fprintln(os.Stderr, "mudguard:", err)
 		return 2
 	}
-	profile, problems, err := mud.Parse(raw)
+	_, parse := readers(cfg.Dialect)
+	profile, problems, err := parse(raw)
 	for _, pr := range problems {
 		fmt.Fprintf(os.Stderr, "%s: %s: %s (%s)\n", p.profile, pr.Severity, pr.Message, pr.Row)
 	}

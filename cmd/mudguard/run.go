@@ -205,12 +205,13 @@ func (d *daemon) setUp() error {
 		return err
 	}
 	d.clock = newClock(d.cfg.StateDir)
+	head, parse := readers(d.cfg.Dialect)
 	d.fetcher, err = newProfiles(fetch.Config{
 		Clock:   d.clock,
 		CAFiles: d.cfg.Fetch.CAFiles, PrivateHosts: d.cfg.Fetch.PrivateHosts, Timeout: d.cfg.Fetch.Timeout,
 		AllowHosts: d.cfg.Fetch.AllowHosts, DenyHosts: d.cfg.Fetch.DenyHosts, MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
 		Policy: fetch.Policy(d.cfg.Signatures.Policy), SignerCAFiles: d.cfg.Signatures.CAFiles,
-		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN,
+		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN, Head: head, Parse: parse,
 	}, d.log)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ type candidate struct {
 // it: where that is who signed the one in force, the manufacturer moved it (RAU-5-c).
 func (c *Client) admit(ctx context.Context, cand candidate) (Document, error) {
 	doc := Document{URL: cand.url, Raw: cand.raw, SHA256: digest(cand.raw), Provisional: cand.provisional}
-	named, sigURL, err := readHead(cand.raw)
+	named, sigURL, err := c.readHead(cand.raw)
 	if err != nil {
 		return doc, err
 	}
@@ -111,9 +111,9 @@ func (c *Client) verify(cand candidate, sig []byte, doc *Document) error {
 }
 
 // readHead reads the two leaves that may be read before verification.
-func readHead(raw []byte) (u mud.URL, sig string, err error) {
+func (c *Client) readHead(raw []byte) (u mud.URL, sig string, err error) {
 	defer contain(&err)
-	u, sig, err = mud.Head(raw)
+	u, sig, err = c.cfg.Head(raw)
 	if err != nil {
 		err = &Error{Kind: KindFile, Reason: clean("the server's answer is no MUD file: " + err.Error()), cause: err}
 	}

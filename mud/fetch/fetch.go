@@ -56,6 +56,8 @@ type Config struct {
 	// Approved says whether an administrator approved exactly this file, by its SHA-256, although it would
 	// be held (R8520-13.2-b). nil: nothing is approved. Called from the goroutines that fetch.
 	Approved func(u mud.URL, sha256 string) bool
+	// Head reads what is needed to check a file's signature, and nothing else. nil: mud.Head.
+	Head func(raw []byte) (mud.URL, string, error)
 	// Parse reads a file whose signature was checked. nil: mud.Parse. Sites that accept older dialects convert
 	// here, after verification: a signature is over the bytes as they came.
 	Parse func(raw []byte) (mud.Profile, []mud.Problem, error)
@@ -139,6 +141,9 @@ func withDefaults(cfg Config) Config {
 	if cfg.Language == "" {
 		cfg.Language = "en"
 	}
+	if cfg.Head == nil {
+		cfg.Head = mud.Head
+	}
 	if cfg.Parse == nil {
 		cfg.Parse = mud.Parse
 	}
@@ -178,7 +183,7 @@ func (c *Client) Fetch(ctx context.Context, u mud.URL) (Document, error) {
 // Import judges a file that came by other means, with its detached signature or none (section 1.6, R8520-1.6-g). It is the
 // file of its own mud-url.
 func (c *Client) Import(raw, sig []byte) (Document, error) {
-	u, _, err := readHead(raw)
+	u, _, err := c.readHead(raw)
 	if err != nil {
 		return Document{Raw: raw, SHA256: digest(raw)}, err
 	}

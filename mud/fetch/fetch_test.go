@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -410,6 +411,31 @@ func TestFetchParsesAfterVerification(t *testing.T) {
 	}
 	_, err := newClient(t, cfg).Fetch(t.Context(), mudURL(t, s.at("/lamp")))
 	wantError(t, err, KindSignature, "")
+}
+
+// A file of an older dialect is converted after its signature was checked over the octets as they came (T-14, R8520-13.1-a).
+func TestFetchLegacy(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		s, maker := newSite(t), makeCA(t, "Maker CA")
+		raw := bytes.Replace(mudFile(s.at("/lamp"), s.at("/lamp.p7s")), []byte("list:acls"), []byte("list:access-lists"), 1)
+		if twice { // JSON in a JSON string
+			raw, _ = json.Marshal(string(raw))
+		}
+		s.put("/lamp", mediaFile, raw)
+		s.put("/lamp.p7s", mediaSignature, sign(t, raw, makeSigner(t, maker)))
+		cfg := s.config(maker)
+		_, err := newClient(t, cfg).Fetch(t.Context(), mudURL(t, s.at("/lamp")))
+		wantError(t, err, KindFile, "")
+		cfg.Head, cfg.Parse = mud.HeadLegacy, mud.ParseLegacy
+		doc, err := newClient(t, cfg).Fetch(t.Context(), mudURL(t, s.at("/lamp")))
+		must(t, err)
+		if !doc.Signed || !bytes.Equal(doc.Raw, raw) || len(doc.Profile.FromDevice.ACEs) != 1 || doc.Problems[0].Row != "T-14" {
+			t.Errorf("got %+v", doc)
+		}
+		s.put("/lamp", mediaFile, append(raw, ' '))
+		_, err = newClient(t, cfg).Fetch(t.Context(), mudURL(t, s.at("/lamp")))
+		wantError(t, err, KindSignature, "the file was changed")
+	}
 }
 
 func TestNewRefuses(t *testing.T) {
