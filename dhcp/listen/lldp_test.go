@@ -1,10 +1,8 @@
 package listen
 
 import (
-	"fmt"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,36 +65,6 @@ func TestLLDP(t *testing.T) {
 			t.Errorf("heard on a port of no LAN: %+v", s)
 		}
 	})
-}
-
-// TestLLDPd is a real sender. It isn't among the programs that "make deps" installs, since Debian's package starts it on
-// the host at once.
-func TestLLDPd(t *testing.T) {
-	need(t)
-	if _, err := exec.LookPath("lldpd"); err != nil {
-		t.Skip("needs lldpd in PATH")
-	}
-	l := newLAN(t)
-	host := l.host(t, "lamp", lamp)
-	e := hear(t, l)
-	socket := filepath.Join(t.TempDir(), "socket")
-	start(t, host, "lldpd", "-d", "-u", socket, "-I", "eth0", "-L", "/bin/true")
-	octets := strings.Trim(strings.ReplaceAll(fmt.Sprintf("% x", url), " ", ","), ",")
-	tell := func() ([]byte, error) {
-		return exec.Command("ip", "netns", "exec", host, "lldpcli", "-u", socket, "configure", "lldp", "custom-tlv", "add", "oui", "00,00,5e",
-			"subtype", "1", "oui-info", octets).CombinedOutput()
-	}
-	out, err := tell()
-	for end := time.Now().Add(deadline); err != nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		out, err = tell()
-	}
-	if err != nil {
-		t.Fatalf("lldpcli: %v: %s", err, out)
-	}
-	s := e.await(t, "LLDP with a URL", func(s dhcp.Sighting) bool { return s.Source == dhcp.SourceLLDP && s.URL != "" })
-	if s.MAC != lamp || s.URL != url || s.Interface != l.ifname || s.TTL == 0 || s.Hostname == "" {
-		t.Errorf("%+v", s)
-	}
 }
 
 // TestNeighbours: an address that a host gives itself is heard, of both versions; a forged one is not (RDHCP-static,
