@@ -54,7 +54,12 @@ func hear(t *testing.T, l lan, changes ...func(*Listener)) *ear {
 				change(e.Listener)
 			}
 			ready <- nil
-			return e.Run(ctx, func(s dhcp.Sighting) { e.heard <- s })
+			return e.Run(ctx, func(s dhcp.Sighting) {
+				select {
+				case e.heard <- s:
+				case <-ctx.Done():
+				}
+			})
 		})
 		e.ended <- err
 		ready <- err

@@ -125,7 +125,9 @@ func start(t *testing.T, ns string, args ...string) (stop func()) {
 		if !stopped {
 			stopped = true
 			_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended by itself
-			_ = cmd.Wait()                       // reports the signal
+			stuck := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+			_ = cmd.Wait() // reports the signal
+			stuck.Stop()
 		}
 	}
 	t.Cleanup(func() {
