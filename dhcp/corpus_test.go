@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +34,7 @@ func readPcap(b []byte) ([][]byte, error) {
 	for b = b[24:]; len(b) >= 16; {
 		n := int(order.Uint32(b[8:]))
 		if n > len(b)-16 {
-			return nil, errors.New("cut record")
+			return frames, errors.New("cut record")
 		}
 		frames = append(frames, b[16:16+n])
 		b = b[16+n:]
@@ -61,14 +63,14 @@ func capture(t *testing.T, name string) [][]byte {
 func sightings(t *testing.T, frames [][]byte) (out []dhcp.Sighting, refused []string) {
 	t.Helper()
 	for _, frame := range frames {
-		s, ok, err := dhcp.ParseFrame(frame)
+		all, err := dhcp.ParseFrame(frame)
 		if err != nil {
 			refused = append(refused, err.Error())
 		}
-		if ok {
+		for _, s := range all {
 			checkSighting(t, frame, s)
-			out = append(out, s)
 		}
+		out = append(out, all...)
 	}
 	return out, refused
 }
@@ -90,6 +92,62 @@ func TestCorpusMUD(t *testing.T) {
 	if bound.MAC != mac || bound.Kind != dhcp.Bound || bound.Addr != client || bound.Lease != 10*time.Minute ||
 		len(bound.DNS) != 1 || bound.DNS[0] != netip.MustParseAddr("62.12.173.114") || bound.ServerMAC.IsZero() {
 		t.Errorf("ACK: %+v", bound)
+	}
+}
+
+// TestCorpusMUD6 compares with tcpdump/expected/dhcpv6-mud.out: a relayed Solicit, sent five times. The relay, of 2016,
+// tells no Ethernet address; the client's DUID has one.
+func TestCorpusMUD6(t *testing.T) {
+	got, refused := sightings(t, capture(t, "tcpdump/dhcpv6-mud.pcap"))
+	if len(got) != 5 || len(refused) != 0 {
+		t.Fatalf("%d sightings: %+v; refused %q", len(got), got, refused)
+	}
+	for _, s := range got {
+		if s.MAC.String() != "b8:27:eb:b8:53:c8" || s.Kind != dhcp.Seen || s.URL != "https://mudctl.example.com/.well-known/mud/v1/rasbp101" ||
+			s.Vendor != "dhcpcd-6.11.5:Linux-4.1.18-v7+:armv7l:BCM2709" || s.Relay.String() != "2001:8a8:1006:4:223:ebff:fe10:2c29" ||
+			!strings.Contains(s.Remark, "DUID") || s.ClientID != fmt.Sprintf("00010001%08xb827ebb853c8", 509769483) {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestCorpusLLDP compares with tcpdump/expected/lldp_mudurl-v.out.
+func TestCorpusLLDP(t *testing.T) {
+	got, refused := sightings(t, capture(t, "tcpdump/lldp_mudurl.pcap"))
+	if len(got) != 2 || len(refused) != 0 {
+		t.Fatalf("%d sightings: %+v; refused %q", len(got), got, refused)
+	}
+	for _, s := range got {
+		if s.MAC.String() != "00:23:54:c2:57:02" || s.URL != "https://imright.mud.example.com/.well-known/mud/v1/vomitv2.0" ||
+			s.Hostname != "upstairs.ofcourseimright.com" || s.TTL != 2*time.Minute || s.Remark != "" {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestCorpusAll reads every capture of Ethernet frames, many of them made to crash parsers: whatever comes of them holds
+// what must be true of a sighting.
+func TestCorpusAll(t *testing.T) {
+	const root = "../../shared/corpus/pcap"
+	capture(t, "tcpdump/dhcp-mud.pcap") // skips without the corpus
+	told := map[dhcp.Source]int{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".pcap" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		frames, _ := readPcap(b) // other link types give none, a cut file what comes before
+		got, _ := sightings(t, frames)
+		for _, s := range got {
+			told[s.Source]++
+		}
+		return nil
+	})
+	if err != nil || told[dhcp.SourceDHCPv4] == 0 || told[dhcp.SourceDHCPv6] == 0 || told[dhcp.SourceLLDP] == 0 || told[dhcp.SourceND] == 0 {
+		t.Errorf("%v; sightings of each source %v", err, told)
 	}
 }
 

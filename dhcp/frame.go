@@ -3,91 +3,115 @@ package dhcp
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
+	"slices"
 )
 
-// Numbers of the headers before a DHCPv4 message.
+// Numbers of the headers before a message.
 const (
 	etherHeader  = 14
-	etherIPv4    = 0x0800
-	etherVLAN    = 0x8100 // IEEE 802.1Q
 	vlanTag      = 4
+	etherIPv4    = 0x0800
+	etherARP     = 0x0806
+	etherVLAN    = 0x8100 // IEEE 802.1Q
+	etherIPv6    = 0x86dd
+	etherLLDP    = 0x88cc
 	ipv4Header   = 20
+	ipv6Header   = 40
 	protoUDP     = 17
+	protoICMPv6  = 58
 	fragmentBits = 0x3fff // more fragments, and the offset (RFC 791 section 3.1)
 	udpHeader    = 8
-	portServer   = 67
-	portClient   = 68
 )
 
-// errTruncated reports a DHCP datagram of which the frame holds less than its headers say.
-var errTruncated = errors.New("DHCP datagram is cut short")
+// errTruncated reports a message of which the frame holds less than its headers say.
+var errTruncated = errors.New("message is cut short")
 
-// datagram is a UDP datagram on the DHCP ports, and the Ethernet address that sent it.
+// ether is an Ethernet frame, untagged or with its one tag taken off. Its body may end in padding.
+type ether struct {
+	to, from MAC
+	kind     uint16 // EtherType
+	body     []byte
+}
+
+func decodeEther(frame []byte) (e ether, ok bool) {
+	head := etherHeader
+	if len(frame) >= head && binary.BigEndian.Uint16(frame[head-2:]) == etherVLAN {
+		head += vlanTag
+	}
+	if len(frame) < head {
+		return ether{}, false
+	}
+	return ether{MAC(frame[0:6]), MAC(frame[6:12]), binary.BigEndian.Uint16(frame[head-2:]), frame[head:]}, true
+}
+
+// datagram is a UDP datagram.
 type datagram struct {
-	from             MAC
 	srcPort, dstPort uint16
 	payload          []byte
 }
 
-// decodeFrame finds the DHCP datagram in an Ethernet frame; ok is false for a frame of anything else. Checksums are
-// not verified: a frame that this host sends itself is heard before its network card fills them in.
-func decodeFrame(frame []byte) (d datagram, ok bool, err error) {
-	packet, ok := ipv4Packet(frame)
-	if !ok {
+// udpOverIPv4 is the datagram in an IPv4 packet, if that is unfragmented UDP on one of some ports. Fragments are not put
+// together: no DHCP client needs them, and half a message must not be believed. Checksums are not verified: a frame that
+// this host sends itself is heard before its network card fills them in.
+func udpOverIPv4(packet []byte, ports []uint16) (d datagram, ok bool, err error) {
+	if len(packet) < ipv4Header {
 		return datagram{}, false, nil
 	}
-	segment, ok, err := udpSegment(packet)
-	if !ok || err != nil {
-		return datagram{}, false, err
-	}
-	return decodeUDP(MAC(frame[6:12]), segment)
-}
-
-// ipv4Packet is what an untagged or once tagged frame carries, padding included, if that is IPv4.
-func ipv4Packet(frame []byte) ([]byte, bool) {
-	offset := etherHeader
-	if len(frame) >= offset && binary.BigEndian.Uint16(frame[offset-2:]) == etherVLAN {
-		offset += vlanTag
-	}
-	if len(frame) < offset+ipv4Header || binary.BigEndian.Uint16(frame[offset-2:]) != etherIPv4 {
-		return nil, false
-	}
-	return frame[offset:], true
-}
-
-// udpSegment is the payload of an IPv4 packet without Ethernet padding, if that is unfragmented UDP on the DHCP ports.
-// Fragments are not put together: no DHCP client needs them, and half a message must not be believed.
-func udpSegment(packet []byte) ([]byte, bool, error) {
 	header := int(packet[0]&0x0f) * 4
 	fragment := binary.BigEndian.Uint16(packet[6:])&fragmentBits != 0
-	if packet[0]>>4 != 4 || header < ipv4Header || packet[9] != protoUDP || fragment || len(packet) < header+udpHeader {
-		return nil, false, nil
-	}
-	if !isDHCPPort(packet[header:]) && !isDHCPPort(packet[header+2:]) {
-		return nil, false, nil
+	if packet[0]>>4 != 4 || header < ipv4Header || packet[9] != protoUDP || fragment || len(packet) < header {
+		return datagram{}, false, nil
 	}
 	total := int(binary.BigEndian.Uint16(packet[2:]))
-	if total < header+udpHeader || total > len(packet) {
-		return nil, false, errTruncated
+	whole := total >= header+udpHeader && total <= len(packet)
+	if !whole {
+		total = len(packet)
 	}
-	return packet[header:total], true, nil
+	return decodeUDP(packet[header:total], whole, ports)
 }
 
-func isDHCPPort(b []byte) bool {
-	port := binary.BigEndian.Uint16(b)
-	return port == portServer || port == portClient
+// packet6 is an IPv6 packet (RFC 8200 section 3) without padding. Extension headers are not followed: neither DHCPv6 nor
+// neighbour discovery needs them (RFC 6980 section 5).
+type packet6 struct {
+	next, hops uint8
+	src, dst   netip.Addr
+	payload    []byte
+	whole      bool // the frame holds all that the header says
 }
 
-// decodeUDP splits a UDP segment of at least eight octets.
-func decodeUDP(from MAC, segment []byte) (datagram, bool, error) {
+func decodeIPv6(b []byte) (p packet6, ok bool) {
+	if len(b) < ipv6Header || b[0]>>4 != 6 {
+		return packet6{}, false
+	}
+	p = packet6{next: b[6], hops: b[7], payload: b[ipv6Header:],
+		src: netip.AddrFrom16([16]byte(b[8:])), dst: netip.AddrFrom16([16]byte(b[24:]))}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if p.whole = length <= len(p.payload); p.whole {
+		p.payload = p.payload[:length]
+	}
+	return p, true
+}
+
+// decodeUDP splits a UDP segment that comes from or goes to one of some ports.
+func decodeUDP(segment []byte, whole bool, ports []uint16) (d datagram, ok bool, err error) {
+	if len(segment) < udpHeader {
+		return datagram{}, false, nil
+	}
+	d.srcPort, d.dstPort = binary.BigEndian.Uint16(segment), binary.BigEndian.Uint16(segment[2:])
+	if !slices.Contains(ports, d.srcPort) && !slices.Contains(ports, d.dstPort) {
+		return datagram{}, false, nil
+	}
 	length := int(binary.BigEndian.Uint16(segment[4:]))
-	if length < udpHeader || length > len(segment) {
+	if !whole || length < udpHeader || length > len(segment) {
 		return datagram{}, false, errTruncated
 	}
-	return datagram{
-		from:    from,
-		srcPort: binary.BigEndian.Uint16(segment[0:]),
-		dstPort: binary.BigEndian.Uint16(segment[2:]),
-		payload: segment[udpHeader:length],
-	}, true, nil
+	d.payload = segment[udpHeader:length]
+	return d, true, nil
+}
+
+// isHost reports whether addr can be one host's on a network.
+func isHost(addr netip.Addr) bool {
+	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !addr.IsLoopback() && !addr.Is4In6() && addr != broadcast
 }

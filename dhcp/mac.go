@@ -49,3 +49,6 @@ func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 // LocallyAdministered reports whether m was made up (IEEE 802 U/L bit), as phones do for privacy:
 // such an address says nothing about the manufacturer and may change.
 func (m MAC) LocallyAdministered() bool { return m[0]&2 != 0 }
+
+// isDevice reports whether one device can have m as its address.
+func (m MAC) isDevice() bool { return !m.IsZero() && !m.IsMulticast() }

@@ -9,8 +9,10 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// The fixed part of a message (RFC 2131 section 2) and its cookie (RFC 2132 section 2).
+// The ports of DHCPv4, the fixed part of a message (RFC 2131 section 2) and its cookie (RFC 2132 section 2).
 const (
+	portServer    = 67
+	portClient    = 68
 	messageHeader = 240
 	magicCookie   = 0x63825363
 	htypeEthernet = 1
@@ -89,7 +91,7 @@ func (m message) checkClient(b []byte) error {
 	if b[1] != htypeEthernet || int(b[2]) != len(MAC{}) {
 		return fmt.Errorf("DHCP client has hardware type %d and address length %d, not Ethernet", b[1], b[2])
 	}
-	if m.client.IsZero() || m.client.IsMulticast() {
+	if !m.client.isDevice() {
 		return fmt.Errorf("DHCP client address %s is none that a device can have", m.client)
 	}
 	return nil
@@ -126,8 +128,17 @@ func (m message) addresses(code dhcpv4.OptionCode) []netip.Addr {
 	return out
 }
 
-// isHost reports whether addr can be one host's on a network.
-func isHost(addr netip.Addr) bool {
-	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !addr.IsLoopback() && addr != broadcast
+// Client identifiers in option 61 (RFC 4361 section 6.1).
+const (
+	clientIDType = 255   // an IAID and a DUID follow
+	clientIDHead = 1 + 4 // type and IAID
+)
+
+// clientID is option 61 in hex; of one that holds a DUID only that, since DHCPv6 has it too (RDHCP-4361-a).
+func (m message) clientID() string {
+	b := m.options.Get(dhcpv4.OptionClientIdentifier)
+	if len(b) > clientIDHead && b[0] == clientIDType {
+		b = b[clientIDHead:]
+	}
+	return identity(b)
 }

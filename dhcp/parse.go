@@ -11,47 +11,69 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// infinite is the lease time that never ends (RFC 2131 section 3.3; RDHCP-2131-e).
+// infinite is the lease time that never ends (RFC 2131 section 3.3, RFC 8415 section 7.7; RDHCP-2131-e).
 const infinite = math.MaxUint32
 
-// ParseFrame reads one whole Ethernet frame, with or without one 802.1Q tag. ok is false, with no error, for a frame
-// that is no DHCPv4 message of interest: other traffic, fragments, OFFERs, plain BOOTP. An error says why a DHCP message
-// was not taken; there is no sighting then.
+// ParseFrame reads one whole Ethernet frame, with or without one 802.1Q tag. It gives nothing, and no error, for a frame
+// that tells nothing of interest: other traffic, fragments, OFFERs, plain BOOTP. An error says why a frame that might have
+// told something was not taken; there is no sighting then. Only a DHCPv6 message can tell several things.
 //
-// A message that comes straight from a client must come from its own Ethernet address, else it is ErrImpostor: one host
-// must not announce a URL, or give back an address, for another. A relayed message can't be checked so (see
+// What comes straight from a device must come from its own Ethernet address, else it is ErrImpostor: one host must not
+// announce a URL, or take or give back an address, for another. A relayed message can't be checked so (see
 // Sighting.Relay). A client behind a repeater that rewrites Ethernet sources looks like an impostor too; nothing on such
 // a network can be told apart by its address.
-func ParseFrame(frame []byte) (s Sighting, ok bool, err error) {
-	d, ok, err := decodeFrame(frame)
+func ParseFrame(frame []byte) ([]Sighting, error) {
+	e, ok := decodeEther(frame)
+	switch {
+	case !ok:
+		return nil, nil
+	case !e.from.isDevice(): // 00:… would also make a server's message look like a client's: Sighting.ServerMAC
+		return nil, fmt.Errorf("frame comes from %s, an address that no device can have", e.from)
+	}
+	switch e.kind {
+	case etherIPv4:
+		return parseDHCPv4(e)
+	case etherIPv6:
+		return parseIPv6(e)
+	case etherARP:
+		return parseARP(e)
+	case etherLLDP:
+		return parseLLDP(e)
+	}
+	return nil, nil
+}
+
+func parseDHCPv4(e ether) ([]Sighting, error) {
+	d, ok, err := udpOverIPv4(e.body, []uint16{portServer, portClient})
 	if !ok || err != nil {
-		return Sighting{}, false, err
+		return nil, err
 	}
 	m, ok, err := decodeMessage(d.payload)
 	if !ok || err != nil {
-		return Sighting{}, false, err
+		return nil, err
 	}
 	switch {
 	case m.op == opRequest && d.dstPort == portServer:
-		s, ok, err = fromClient(m, d.from)
+		return fromClient(m, e.from)
 	case m.op == opReply && d.srcPort == portServer:
-		s, ok, err = fromServer(m, d.from)
-	default:
-		return Sighting{}, false, nil
+		return fromServer(m, e.from)
 	}
-	if !ok || err != nil {
-		return Sighting{}, false, err
-	}
+	return nil, nil
+}
+
+// sighting is what all messages have.
+func (m message) sighting() Sighting {
+	s := Sighting{MAC: m.client, Source: SourceDHCPv4, ClientID: m.clientID()}
 	if m.relayed() {
 		s.Relay = m.giaddr
 	}
-	return s, true, nil
+	return s
 }
 
 // fromClient judges the messages of a client (RFC 2131 section 4.4). Only here is a URL read: a server that echoes
 // option 161 announces nothing.
-func fromClient(m message, from MAC) (Sighting, bool, error) {
-	s := Sighting{MAC: m.client, Source: SourceDHCPv4}
+func fromClient(m message, from MAC) ([]Sighting, error) {
+	s := m.sighting()
 	switch m.kind {
 	case dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeInform:
 		s.Kind, s.Addr = Seen, m.requested()
@@ -60,16 +82,16 @@ func fromClient(m message, from MAC) (Sighting, bool, error) {
 	case dhcpv4.MessageTypeDecline:
 		s.Kind, s.Addr = Declined, m.address(dhcpv4.OptionRequestedIPAddress)
 	default:
-		return Sighting{}, false, nil
+		return nil, nil
 	}
 	if from != m.client && !m.relayed() {
-		return Sighting{}, false, fmt.Errorf("%w: %s sent a DHCP message of %s", ErrImpostor, from, m.client)
+		return nil, fmt.Errorf("%w: %s sent a DHCP message of %s", ErrImpostor, from, m.client)
 	}
 	if s.Kind != Seen && !isHost(s.Addr) {
-		return Sighting{}, false, fmt.Errorf("%s %s no usable address", m.client, s.Kind)
+		return nil, fmt.Errorf("%s %s no usable address", m.client, s.Kind)
 	}
 	m.describe(&s)
-	return s, true, nil
+	return []Sighting{s}, nil
 }
 
 // requested is the address that a client asks for: option 50, or the one it has (RFC 2131 table 5).
@@ -84,8 +106,8 @@ func (m message) requested() netip.Addr {
 
 // describe fills in what the client says of itself.
 func (m message) describe(s *Sighting) {
-	if m.options.Has(optionMUDURL) {
-		s.URL, s.Problem, s.Remark = readURL(m.options.Get(optionMUDURL))
+	if s.Kind == Seen && m.options.Has(optionMUDURL) { // RDHCP-2131-b
+		s.announce(m.options.Get(optionMUDURL))
 	}
 	s.Vendor = cleanText(m.options.Get(dhcpv4.OptionClassIdentifier))
 	s.Hostname = cleanText(m.options.Get(dhcpv4.OptionHostName))
@@ -96,30 +118,31 @@ func (m message) describe(s *Sighting) {
 
 // fromServer judges the messages of a server: the ACK is the truth about a binding (RDHCP-2131-a). An ACK without yiaddr
 // answers an INFORM, which gives no lease (RFC 2131 section 4.3.5; RDHCP-2131-d).
-func fromServer(m message, from MAC) (Sighting, bool, error) {
-	s := Sighting{MAC: m.client, Source: SourceDHCPv4, ServerMAC: from}
+func fromServer(m message, from MAC) ([]Sighting, error) {
+	s := m.sighting()
+	s.ServerMAC = from
 	switch m.kind {
 	case dhcpv4.MessageTypeNak:
 		s.Kind = Refused
-		return s, true, nil
+		return []Sighting{s}, nil
 	case dhcpv4.MessageTypeAck:
 	default:
-		return Sighting{}, false, nil
+		return nil, nil
 	}
 	s.DNS = m.addresses(dhcpv4.OptionDomainNameServer)
 	s.NTP = m.addresses(dhcpv4.OptionNTPServers)
 	if m.yiaddr.IsUnspecified() {
-		return s, true, nil
+		return []Sighting{s}, nil
 	}
 	if !isHost(m.yiaddr) {
-		return Sighting{}, false, fmt.Errorf("server %s gives %s the address %s, which no host can have", from, m.client, m.yiaddr)
+		return nil, fmt.Errorf("server %s gives %s the address %s, which no host can have", from, m.client, m.yiaddr)
 	}
 	lease, err := m.lease()
 	if err != nil {
-		return Sighting{}, false, fmt.Errorf("server %s acknowledges %s: %w", from, m.client, err)
+		return nil, fmt.Errorf("server %s acknowledges %s: %w", from, m.client, err)
 	}
 	s.Kind, s.Addr, s.Lease = Bound, m.yiaddr, lease
-	return s, true, nil
+	return []Sighting{s}, nil
 }
 
 // lease reads option 51, which an ACK must have (RFC 2131 table 3).
@@ -128,12 +151,17 @@ func (m message) lease() (time.Duration, error) {
 	if len(b) != 4 {
 		return 0, errors.New("no valid lease time")
 	}
-	switch seconds := binary.BigEndian.Uint32(b); seconds {
-	case 0:
+	seconds := binary.BigEndian.Uint32(b)
+	if seconds == 0 {
 		return 0, errors.New("lease time of no length")
-	case infinite:
-		return math.MaxInt64, nil
-	default:
-		return time.Duration(seconds) * time.Second, nil
 	}
+	return lifetime(seconds), nil
+}
+
+// lifetime is a time in seconds as both versions of DHCP write it.
+func lifetime(seconds uint32) time.Duration {
+	if seconds == infinite {
+		return math.MaxInt64
+	}
+	return time.Duration(seconds) * time.Second
 }

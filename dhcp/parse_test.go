@@ -37,6 +37,16 @@ func ack(mods ...dhcpv4.Modifier) []byte {
 		append([]dhcpv4.Modifier{dhcpv4.WithYourIP(ip), dhcpv4.WithLeaseTime(3600)}, mods...)...)
 }
 
+// only is the one sighting of a frame.
+func only(t *testing.T, frame []byte) dhcp.Sighting {
+	t.Helper()
+	s, err := dhcp.ParseFrame(frame)
+	if err != nil || len(s) != 1 {
+		t.Fatalf("ParseFrame = %+v, %v; want one sighting", s, err)
+	}
+	return s[0]
+}
+
 func addrs(s ...string) (out []netip.Addr) {
 	for _, a := range s {
 		out = append(out, netip.MustParseAddr(a))
@@ -67,6 +77,8 @@ func TestParseFrame(t *testing.T) {
 		{"R8520-10-e", "no URL is no news", frames.Client(lamp, dhcpv4.MessageTypeRequest), seen},
 		{"RDHCP-2131-c", "RELEASE", frames.Client(lamp, dhcpv4.MessageTypeRelease, dhcpv4.WithClientIP(ip)),
 			with(seen, func(s *dhcp.Sighting) { s.Kind, s.Addr = dhcp.Released, addr })},
+		{"RDHCP-2131-b", "no URL in RELEASE", frames.Client(lamp, dhcpv4.MessageTypeRelease, dhcpv4.WithClientIP(ip), frames.MUD(url)),
+			with(seen, func(s *dhcp.Sighting) { s.Kind, s.Addr = dhcp.Released, addr })},
 		{"RDHCP-2131-d", "DECLINE", frames.Client(lamp, dhcpv4.MessageTypeDecline, dhcpv4.WithOption(dhcpv4.OptRequestedIPAddress(ip))),
 			with(seen, func(s *dhcp.Sighting) { s.Kind, s.Addr = dhcp.Declined, addr })},
 		{"RDHCP-2131-a", "ACK", ack(opt(6, 192, 168, 7, 1, 9, 9, 9, 9), opt(42, 192, 168, 7, 1)),
@@ -96,9 +108,9 @@ func TestParseFrame(t *testing.T) {
 		{"RFC 2131", "no end option", noEnd(frames.Client(lamp, dhcpv4.MessageTypeDiscover, frames.MUD(url))),
 			with(seen, func(s *dhcp.Sighting) { s.URL = url })},
 	} {
-		got, ok, err := dhcp.ParseFrame(c.frame)
-		if err != nil || !ok || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s %s:\n got %+v, %t, %v\nwant %+v", c.row, c.name, got, ok, err, c.want)
+		got, err := dhcp.ParseFrame(c.frame)
+		if err != nil || !reflect.DeepEqual(got, []dhcp.Sighting{c.want}) {
+			t.Errorf("%s %s:\n got %+v, %v\nwant %+v", c.row, c.name, got, err, c.want)
 		}
 	}
 }
@@ -137,9 +149,8 @@ func TestParseFrameGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, ok, err := dhcp.ParseFrame(frames.UDP(lamp, 68, 67, b))
-		if err != nil || !ok || s.MAC != lamp || s.URL != c.url || s.Problem != "" || s.Remark != "" {
-			t.Errorf("%s: %+v, %t, %v", name, s, ok, err)
+		if s := only(t, frames.UDP(lamp, 68, 67, b)); s.MAC != lamp || s.URL != c.url || s.Problem != "" || s.Remark != "" {
+			t.Errorf("%s: %+v", name, s)
 		}
 	}
 }
@@ -182,8 +193,8 @@ func TestParseFrameNotOfInterest(t *testing.T) {
 		"REQUEST as a reply":  frames.Server(router, lamp, dhcpv4.MessageTypeRequest),
 		"unknown type":        frames.Client(lamp, 99),
 	} {
-		if s, ok, err := dhcp.ParseFrame(frame); ok || err != nil || !reflect.DeepEqual(s, dhcp.Sighting{}) {
-			t.Errorf("%s: %+v, %t, %v; want nothing", name, s, ok, err)
+		if s, err := dhcp.ParseFrame(frame); len(s) > 0 || err != nil {
+			t.Errorf("%s: %+v, %v; want nothing", name, s, err)
 		}
 	}
 }
@@ -198,6 +209,8 @@ func TestParseFrameRefused(t *testing.T) {
 		frame []byte
 		want  string
 	}{
+		"ACK from no address":          {edit(ack(), 6, 0, 0, 0, 0, 0, 0), "no device can have"},
+		"DISCOVER from a group":        {edit(discover(), 6, 1), "no device can have"},
 		"cut frame":                    {discover()[:200], "cut short"},
 		"IP length too small":          {edit(discover(), atIP+2, 0, 20), "cut short"},
 		"UDP length too great":         {edit(discover(), atUDP+4, 255, 255), "cut short"},
@@ -219,9 +232,8 @@ func TestParseFrameRefused(t *testing.T) {
 		"ACK of broadcast":             {ack(dhcpv4.WithYourIP(net.IP{255, 255, 255, 255})), "no host can have"},
 		"ACK of loopback":              {ack(dhcpv4.WithYourIP(net.IP{127, 0, 0, 1})), "no host can have"},
 	} {
-		s, ok, err := dhcp.ParseFrame(c.frame)
-		if ok || err == nil || !strings.Contains(err.Error(), c.want) || !reflect.DeepEqual(s, dhcp.Sighting{}) {
-			t.Errorf("%s: %+v, %t, %v; want error %q", name, s, ok, err, c.want)
+		if s, err := dhcp.ParseFrame(c.frame); len(s) > 0 || err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %+v, %v; want error %q", name, s, err, c.want)
 		}
 	}
 }
@@ -231,9 +243,9 @@ func TestParseFrameImpostor(t *testing.T) {
 	for _, kind := range []dhcpv4.MessageType{dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest,
 		dhcpv4.MessageTypeInform, dhcpv4.MessageTypeRelease, dhcpv4.MessageTypeDecline} {
 		frame := edit(frames.Client(lamp, kind, dhcpv4.WithClientIP(ip), frames.MUD("https://wide.example/")), 6, other[:]...)
-		s, ok, err := dhcp.ParseFrame(frame)
-		if ok || !errors.Is(err, dhcp.ErrImpostor) || !strings.Contains(err.Error(), other.String()) || s.URL != "" {
-			t.Errorf("%v: %+v, %t, %v; want ErrImpostor", kind, s, ok, err)
+		s, err := dhcp.ParseFrame(frame)
+		if len(s) > 0 || !errors.Is(err, dhcp.ErrImpostor) || !strings.Contains(err.Error(), other.String()) {
+			t.Errorf("%v: %+v, %v; want ErrImpostor", kind, s, err)
 		}
 	}
 }
@@ -260,8 +272,8 @@ func TestParseFrameOverload(t *testing.T) {
 		want  string
 	}{"none": {0, "https://"}, "file": {1, "https://a.example"}, "sname": {2, "https:///b"}, "both": {3, "https://a.example/b"}} {
 		frame := overloaded(c.where, option(161, "a.example"), option(161, "/b"), frames.MUD("https://"))
-		if s, ok, err := dhcp.ParseFrame(frame); err != nil || !ok || s.URL != c.want {
-			t.Errorf("%s: %q, %t, %v; want %q", name, s.URL, ok, err, c.want)
+		if s := only(t, frame); s.URL != c.want {
+			t.Errorf("%s: %q; want %q", name, s.URL, c.want)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package dhcp
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,15 +15,29 @@ import (
 // Limits of what a device says of itself.
 const (
 	optionMUDURL  = dhcpv4.GenericOptionCode(161) // OPTION_MUD_URL_V4 (RFC 8520 section 10.1)
-	maxMUDString  = 255                           // RFC 8520 section 10, leniently read (T-04)
-	strictMUDSize = 253                           // what is left when code and length octets count too (R8520-10-c)
+	maxMUDString  = 255                           // RFC 8520 section 10, leniently read (T-04), and section 12
+	strictMUDSize = 253                           // in DHCP, what is left when code and length octets count too (R8520-10-c)
 	maxTextRunes  = 64
+	maxIdentity   = 130 // octets of a DUID (RFC 8415 section 11.1)
 )
+
+// announce takes the MUDstrings of one message, which must be one at most (R8520-10.1-a, R8520-12-b).
+func (s *Sighting) announce(mudStrings ...[]byte) {
+	switch len(mudStrings) {
+	case 0:
+	case 1:
+		var remark string
+		s.URL, s.Problem, remark = readURL(mudStrings[0], s.Source != SourceLLDP)
+		s.Remark = joinRemarks(s.Remark, remark)
+	default:
+		s.Problem = "the device announced more than one MUD URL in one message"
+	}
+}
 
 // readURL takes the URL out of a MUDstring (RFC 8520 section 10): the octets before the first space; what follows is
 // reserved and ignored. Either url or problem is empty, never both; remark is only given with a url. An over-long URL is
 // refused and never cut: a cut URL may be someone else's.
-func readURL(mudString []byte) (url, problem, remark string) {
+func readURL(mudString []byte, inDHCP bool) (url, problem, remark string) {
 	mudString = bytes.TrimRight(mudString, "\x00") // RFC 2132 section 2; RDHCP-2132-a
 	if len(mudString) > maxMUDString {
 		return "", fmt.Sprintf("the announced MUD URL is %d octets long, and %d is the limit", len(mudString), maxMUDString), ""
@@ -30,7 +46,7 @@ func readURL(mudString []byte) (url, problem, remark string) {
 	if problem := judgeURL(head); problem != "" {
 		return "", problem, ""
 	}
-	return string(head), "", remarkOn(len(mudString), len(reserved))
+	return string(head), "", remarkOn(len(reserved), inDHCP && len(mudString) > strictMUDSize, len(mudString))
 }
 
 // judgeURL says in plain words why b can't be a URL, or "". The scheme is not judged here.
@@ -67,16 +83,29 @@ func holdsTwo(lower string) bool {
 	return false
 }
 
-func remarkOn(total, reserved int) string {
+func remarkOn(reserved int, long bool, total int) string {
 	var remarks []string
 	if reserved > 0 {
 		remarks = append(remarks, fmt.Sprintf("%d octets of a reserved part after the MUD URL were ignored", reserved))
 	}
-	if total > strictMUDSize {
+	if long {
 		remarks = append(remarks, fmt.Sprintf("the announced text is %d octets long; read strictly, RFC 8520 allows %d",
 			total, strictMUDSize))
 	}
-	return strings.Join(remarks, "; ")
+	return joinRemarks(remarks...)
+}
+
+// joinRemarks leaves out empty ones.
+func joinRemarks(remarks ...string) string {
+	return strings.Join(slices.DeleteFunc(remarks, func(s string) bool { return s == "" }), "; ")
+}
+
+// identity writes a client identifier as text; one that is too long to be a DUID is none.
+func identity(b []byte) string {
+	if len(b) > maxIdentity {
+		return ""
+	}
+	return hex.EncodeToString(b)
 }
 
 // cleanText makes a device's own words fit to be shown and logged: at most 64 runes, all of them printable. Octets that

@@ -12,11 +12,7 @@ import (
 
 func mustSee(t *testing.T, mods ...dhcpv4.Modifier) dhcp.Sighting {
 	t.Helper()
-	s, ok, err := dhcp.ParseFrame(frames.Client(lamp, dhcpv4.MessageTypeDiscover, mods...))
-	if err != nil || !ok {
-		t.Fatalf("ParseFrame: %t, %v", ok, err)
-	}
-	return s
+	return only(t, frames.Client(lamp, dhcpv4.MessageTypeDiscover, mods...))
 }
 
 func TestMUDString(t *testing.T) {

@@ -180,20 +180,17 @@ func (d *Device) restoreAddrs(now time.Time) {
 	for a := range d.Leases {
 		d.runs(a, now)
 	}
-	if _, ok := d.Announced[string(sourceLLDP)]; ok {
-		d.fades(string(sourceLLDP), now.Add(lldpTTL))
+	if _, ok := d.Announced[string(dhcp.SourceLLDP)]; ok {
+		d.fades(dhcp.SourceLLDP, now.Add(lldpTTL))
 	}
 }
 
-const (
-	sourceLLDP = dhcp.Source("lldp")
-	lldpTTL    = 2 * time.Minute // IEEE 802.1AB's default
-)
+const lldpTTL = 2 * time.Minute // IEEE 802.1AB's default
 
 // fades says until when an announcement holds if it is not repeated.
-func (d *Device) fades(source string, at time.Time) {
+func (d *Device) fades(source dhcp.Source, at time.Time) {
 	if d.gone == nil {
 		d.gone = map[string]time.Time{}
 	}
-	d.gone[source] = at
+	d.gone[string(source)] = at
 }

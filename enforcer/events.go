@@ -17,12 +17,19 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	}
 	e.note(d, &d.Hostname, s.Hostname)
 	e.note(d, &d.Vendor, s.Vendor)
+	e.note(d, &d.ClientID, s.ClientID)
 	e.note(d, &d.Interface, s.Interface)
 	switch s.Kind {
 	case dhcp.Bound:
 		e.lease(d, s.Addr, s.Lease)
 		e.handOut(ClassDNS, s.DNS)
 		e.handOut(ClassNTP, s.NTP)
+	case dhcp.Uses:
+		e.uses(d, s.Addr)
+	case dhcp.Gone:
+		d.fades(dhcp.SourceLLDP, e.Now())
+	case dhcp.Expired:
+		e.leaseOver(d, s.Addr, "its lease ended")
 	case dhcp.Released:
 		e.leaseOver(d, s.Addr, "it gave its address back")
 	case dhcp.Declined:
@@ -46,6 +53,9 @@ func (e *Engine) heard(d *Device, s dhcp.Sighting) {
 	if err != nil {
 		e.badURL(d, err.Error())
 		return
+	}
+	if s.Source == dhcp.SourceLLDP {
+		d.fades(s.Source, e.Now().Add(s.TTL)) // IEEE 802.1AB
 	}
 	e.announced(d, u, string(s.Source))
 }

@@ -1,7 +1,6 @@
 package enforcer
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -124,7 +123,7 @@ func (e *Engine) agreed(d *Device, source string) {
 
 // heardBetter says that a DHCP server's helper tells a URL that we heard ourselves, or part of it (T-03, RDHCP-3396-b).
 func (e *Engine) heardBetter(d *Device, u mud.URL, source string) bool {
-	for _, wire := range []dhcp.Source{dhcp.SourceDHCPv4, "dhcpv6"} {
+	for _, wire := range []dhcp.Source{dhcp.SourceDHCPv4, dhcp.SourceDHCPv6} {
 		if heard, ok := d.Announced[string(wire)]; ok {
 			e.Log.Warn("the DHCP server's helper tells another MUD URL than the frame had; the frame counts", "mac", d.MAC.String(),
 				"frame", heard.String(), "helper", source, "url", u.String(), "cut", strings.HasPrefix(heard.String(), u.String()))
@@ -230,7 +229,7 @@ func (d *Device) distrusts(doc *Verified) string {
 	switch {
 	case d.Approved == doc.SHA256:
 		return ""
-	case len(d.Mudsigner) > 0 && !bytes.Equal(d.Mudsigner, doc.SignerName):
+	case len(d.Mudsigner) > 0 && !mud.SameName(d.Mudsigner, doc.SignerName):
 		return "its certificate says that another signs its profile than " + pick(doc.Signer == "", "nobody", doc.Signer) + " (R8520-13.2-d)"
 	case d.Signer != "" && doc.Signer == "":
 		return "its profile was signed by " + d.Signer + ", and is signed by nobody now"

@@ -1,6 +1,8 @@
 package enforcer_test
 
 import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"strings"
 	"testing"
@@ -21,13 +23,13 @@ func signed(t testing.TB, url, sha, signer, ca string, names ...string) enforcer
 	}
 	parsed := parse(t, p.JSON())
 	return enforcer.Verified{URL: parsed.URL, Named: parsed.URL, SHA256: sha, Profile: *parsed, Signer: signer, SignerSKI: ca,
-		SignerName: []byte("DER of " + signer), NextRefresh: time.Date(2026, 5, 3, 12, 0, 0, 0, time.UTC)}
+		SignerName: nameOf(signer), NextRefresh: time.Date(2026, 5, 3, 12, 0, 0, 0, time.UTC)}
 }
 
 // onWire is what one announcer says of a host's URL.
 func (w *world) onWire(host, source, url string) *enforcer.Device {
 	w.t.Helper()
-	return w.hear(dhcp.Sighting{MAC: enforcertest.HostNamed(host).MAC, Kind: dhcp.Seen, Source: dhcp.Source(source), Interface: enforcertest.LAN, URL: url})
+	return w.hear(dhcp.Sighting{MAC: enforcertest.HostNamed(host).MAC, Kind: dhcp.Seen, Source: dhcp.Source(source), Interface: enforcertest.LAN, URL: url, TTL: time.Minute})
 }
 
 const base = "https://mud.lamps.example/a/b/"
@@ -213,7 +215,7 @@ func TestMudsigner(t *testing.T) {
 	for name, want := range map[string]enforcer.Status{"S": enforcer.StatusEnforced, "X": enforcer.StatusHeld, "": enforcer.StatusHeld} {
 		w := newWorld(t).start()
 		lamp := enforcertest.HostNamed("lamp").MAC
-		if err := w.e.AssignAs(lamp, enforcer.Announcement{URL: url(t, lampURL), Source: "x509", Mudsigner: []byte("DER of S")}); err != nil {
+		if err := w.e.AssignAs(lamp, enforcer.Announcement{URL: url(t, lampURL), Source: "x509", Mudsigner: nameOf("S")}); err != nil {
 			t.Fatal(err)
 		}
 		doc := signed(t, lampURL, "1", name, "ca", "a.example")
@@ -494,4 +496,13 @@ func TestOutOfDate(t *testing.T) {
 	if why := w.gap("a profile is out of date"); why != "" {
 		t.Errorf("gap %q after a refresh", why)
 	}
+}
+
+// nameOf is a DER Name.
+func nameOf(cn string) []byte {
+	der, err := asn1.Marshal(pkix.Name{CommonName: cn}.ToRDNSequence())
+	if err != nil {
+		panic(err)
+	}
+	return der
 }

@@ -96,8 +96,10 @@ func (ev HookEvent) sighting(now time.Time) (s dhcp.Sighting, err error) {
 		s.Kind = dhcp.Seen
 	case "bound":
 		s.Kind = dhcp.Bound
-	case "released", "expired":
+	case "released":
 		s.Kind = dhcp.Released
+	case "expired":
+		s.Kind = dhcp.Expired
 	case "declined":
 		s.Kind = dhcp.Declined
 	default:

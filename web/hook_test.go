@@ -30,7 +30,7 @@ func TestReadEvents(t *testing.T) {
 		{"huge lease", `"kind":"bound","addr":"192.168.1.50","lease":"4294967296"`, dhcp.Sighting{}, "lease"},
 		{"seen", `"kind":"seen","hostname":"a\u001b[31m","interface":"br-lan"`, dhcp.Sighting{Kind: dhcp.Seen, Hostname: "a\ufffd[31m", Interface: "br-lan"}, ""},
 		{"released", `"kind":"released","addr":"192.168.1.50"`, dhcp.Sighting{Kind: dhcp.Released, Addr: addr}, ""},
-		{"expired", `"kind":"expired","addr":"192.168.1.50"`, dhcp.Sighting{Kind: dhcp.Released, Addr: addr}, ""},
+		{"expired", `"kind":"expired","addr":"192.168.1.50"`, dhcp.Sighting{Kind: dhcp.Expired, Addr: addr}, ""},
 		{"declined", `"kind":"declined","addr":"192.168.1.50"`, dhcp.Sighting{Kind: dhcp.Declined, Addr: addr}, ""},
 		{"no address", `"kind":"released"`, dhcp.Sighting{}, "addr"},
 		{"zone", `"kind":"bound","addr":"fe80::1%eth0"`, dhcp.Sighting{}, "addr"},
@@ -106,7 +106,7 @@ func TestAssignFrom(t *testing.T) {
 	}
 	b.sighted(dhcp.Sighting{MAC: mac(t, "02:00:5e:10:00:07"), Source: dhcp.SourceDHCPv4, URL: "https://evil.example/x"})
 	b.ask("GET", "/v1/devices/02:00:5e:10:00:07", "", 200, &d)
-	if d.URL != lampURL || d.PendingURL != "https://evil.example/x" {
+	if d.URL != lampURL || d.PendingURL != "" || d.Announced["dhcpv4"].String() != "https://evil.example/x" {
 		t.Errorf("what the device announces replaces its certificate's URL: %+v", d)
 	}
 	const at = "/v1/devices/02:00:5e:10:00:09/assign"

@@ -15,7 +15,7 @@ import (
 const (
 	lampFile  = "../../mud/testdata/lamp.json"
 	brokenMUD = `{"ietf-mud:mud":{"mud-version":1,"mud-url":"http://a.example/b","last-update":"x"}}`
-	fineMUD   = `{"ietf-mud:mud":{"mud-version":1,"mud-url":"https://a.example/b","mud-signature":"b.p7s",` +
+	fineMUD   = `{"ietf-mud:mud":{"mud-version":1,"mud-url":"https://a.example/b","mud-signature":"https://a.example/b.p7s",` +
 		`"last-update":"2026-02-01T10:00:00Z","cache-validity":48,"is-supported":true,"systeminfo":"x","mfg-name":"A","model-name":"B"}}`
 )
 
@@ -104,7 +104,7 @@ func TestLint(t *testing.T) {
 		{[]string{fine, broken}, 1, "fine.json: "},
 		{[]string{broken, fine + ".none"}, 2, "broken.json: error"},
 		{[]string{filepath.Dir(fine)}, 2, ""},
-		{[]string{evilFile}, 0, "evil.json: "},
+		{[]string{evilFile}, 1, "evil.json: error: "},
 		{nil, 2, ""},
 	} {
 		got := invoke("", append([]string{"lint"}, tc.args...)...)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -52,7 +54,12 @@ func hear(t *testing.T, l lan, changes ...func(*Listener)) *ear {
 				change(e.Listener)
 			}
 			ready <- nil
-			return e.Run(ctx, func(s dhcp.Sighting) { e.heard <- s })
+			return e.Run(ctx, func(s dhcp.Sighting) {
+				select {
+				case e.heard <- s:
+				case <-ctx.Done():
+				}
+			})
 		})
 		e.ended <- err
 		ready <- err
@@ -84,6 +91,11 @@ func (e *ear) await(t *testing.T, what string, match func(dhcp.Sighting) bool) d
 	}
 }
 
+// by is of, of one source.
+func by(source dhcp.Source, kind dhcp.Kind, mac dhcp.MAC) func(dhcp.Sighting) bool {
+	return func(s dhcp.Sighting) bool { return s.Source == source && of(kind, mac)(s) }
+}
+
 func of(kind dhcp.Kind, mac dhcp.MAC) func(dhcp.Sighting) bool {
 	return func(s dhcp.Sighting) bool { return s.Kind == kind && s.MAC == mac }
 }
@@ -110,15 +122,28 @@ func udhcpc(t *testing.T, ns string, args ...string) (stop func()) {
 func awaitAddr(t *testing.T, ns string, addr netip.Addr) {
 	t.Helper()
 	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		out, err := exec.Command("ip", "-n", ns, "-4", "addr", "show", "dev", "eth0").CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		if strings.Contains(string(out), "inet "+addr.String()+"/") {
+		if slices.Contains(addrsOf(t, ns), addr) {
 			return
 		}
 	}
 	t.Fatalf("the client did not set %v", addr)
+}
+
+// addrsOf gives the addresses of a host, without those that it still looks whether they are free.
+func addrsOf(t *testing.T, ns string) (all []netip.Addr) {
+	t.Helper()
+	out, err := exec.Command("ip", "-n", ns, "-o", "addr", "show", "dev", "eth0", "-tentative").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		prefix, err := netip.ParsePrefix(strings.Fields(line)[3])
+		if err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all = append(all, prefix.Addr())
+	}
+	return all
 }
 
 // checkBound holds what dnsmasq must have given.
@@ -269,36 +294,50 @@ func TestForgedOwnAddress(t *testing.T) {
 	t.Run("cable", func(t *testing.T) { l, host := newCable(t, rogue); forge(t, l, host) })
 }
 
-// TestKernelFilter has the kernel run the whole filter, VLAN tags included: it takes a tag out of the frame before the
+// TestKernelFilter has the kernel run the whole filters, VLAN tags included: it takes a tag out of the frame before a
 // filter sees it.
 func TestKernelFilter(t *testing.T) {
 	need(t)
 	l, host := newCable(t, lamp)
-	seen := make(chan int, 100)
-	e := hear(t, l, func(l *Listener) {
-		l.parse = func(frame []byte) (dhcp.Sighting, bool, error) {
-			seen <- len(frame)
-			return dhcp.ParseFrame(frame)
+	seen := make(chan string, 1000)
+	hear(t, l, func(l *Listener) {
+		l.parse = func(frame []byte) ([]dhcp.Sighting, error) {
+			seen <- string(frame)
+			return nil, nil
 		}
 	})
-	tagged := func(vlan byte, f []byte) []byte {
-		return slices.Concat(f[:12], []byte{0x81, 0, 0, vlan}, f[12:])
+	wanted, unwanted := map[string]string{}, map[string]string{} // the frames, and what they are
+	for name, c := range filterCases() {
+		switch {
+		case len(c.frame) <= 40: // too short to send
+			continue
+		case c.dhcp || c.nd || name == "ARP" || name == "LLDP":
+			wanted[string(c.frame)] = name
+		default:
+			unwanted[string(c.frame)] = name
+		}
+		send(t, host, c.frame)
 	}
-	passes := 0
-	for _, c := range filterCases() {
-		if len(c.frame) > 40 {
-			send(t, host, c.frame)
-			if c.pass {
-				passes++
-			}
+	for _, vlan := range []byte{5, 0} { // VLAN 0 is none
+		set := map[byte]map[string]string{0: wanted, 5: unwanted}[vlan]
+		mac := dhcp.MAC{2, 0, 0x5e, 0x10, 0, 0x70 + vlan}
+		v6 := frames.LinkLocal(mac)
+		for _, f := range [][]byte{frames.Client(mac, dhcpv4.MessageTypeDiscover), frames.LLDP(mac, 9),
+			frames.ARP(mac, mac, 1, gatewayAddr, gatewayAddr), frames.ND(mac, v6, v6, 135, v6)} {
+			send(t, host, slices.Concat(f[:12], []byte{0x81, 0, 0, vlan}, f[12:]))
+			set[string(f)] = fmt.Sprintf("VLAN %d, type %x", vlan, f[12:14])
 		}
 	}
-	send(t, host, tagged(5, discover()), tagged(0, discover()))
-	if s := e.await(t, "priority-tagged frame", of(dhcp.Seen, lamp)); s.URL != url {
-		t.Errorf("%+v", s)
-	}
-	if got := len(seen); got != passes+1 {
-		t.Errorf("the kernel let %d frames through; want %d", got, passes+1)
+	for len(wanted) > 0 {
+		select {
+		case frame := <-seen:
+			delete(wanted, frame)
+			if name := unwanted[frame]; name != "" {
+				t.Errorf("the kernel let through %s", name)
+			}
+		case <-time.After(deadline):
+			t.Fatalf("the kernel did not let through %v", slices.Collect(maps.Values(wanted)))
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,7 @@ const (
 // limiter lets a burst of errors through in each window, and tells with the first of the next how many it held back.
 type limiter struct {
 	now    func() time.Time
+	mu     sync.Mutex
 	start  time.Time
 	passed int
 	held   int
@@ -21,6 +23,8 @@ type limiter struct {
 
 // admit gives the error to report, or nil to keep quiet.
 func (l *limiter) admit(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if now := l.now(); l.start.IsZero() || now.Sub(l.start) >= reportWindow {
 		l.start, l.passed = now, 0
 	}

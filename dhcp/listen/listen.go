@@ -1,4 +1,5 @@
-// Package listen hears DHCP on one LAN interface and passes on what dhcp.ParseFrame makes of it.
+// Package listen hears DHCP, LLDP, neighbour discovery and ARP on one LAN interface and passes on what dhcp.ParseFrame
+// makes of it.
 //
 // It decides whose words count: a server's answer, and a relayed message, only from this host itself or from an address
 // in Listener.Trusted. It must not remember devices, judge URLs, answer anybody, or retry: when Run ends with an error,
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +27,7 @@ var ErrUntrusted = errors.New("not a trusted DHCP server or relay")
 // frameSize holds any frame of a LAN, jumbo frames too; a longer one is cut and then refused as truncated.
 const frameSize = 9216
 
-// Socket gives a Listener its frames. Open makes a real one, tests a simulated one.
+// Socket gives a Listener its frames. Open makes real ones, tests simulated ones.
 type Socket interface {
 	// ReadFrame waits for a frame; own reports that this host sent it.
 	ReadFrame(buf []byte) (n int, own bool, err error)
@@ -46,14 +48,18 @@ type Stats struct {
 type Listener struct {
 	// Trusted holds the Ethernet addresses of DHCP servers and relays other than this host.
 	Trusted []dhcp.MAC
-	// OnError is told why a frame was not passed on, if it looked like DHCP; at most a few times a minute, since
-	// any host on the LAN can cause such errors as fast as it likes. It may be nil.
+	// OnError is told why a frame that might have told something was not passed on; at most a few times a minute,
+	// since any host on the LAN can cause such errors as fast as it likes. It may be nil.
 	OnError func(error)
 
-	ifname  string
-	socket  Socket
-	parse   func([]byte) (dhcp.Sighting, bool, error)
+	ifname string
+	dhcp   Socket
+	others []Socket
+	parse  func([]byte) ([]dhcp.Sighting, error)
+	now    func() time.Time
+
 	limiter limiter
+	passing sync.Mutex
 
 	sightings, errors, panics, untrusted atomic.Uint64
 }
@@ -65,11 +71,11 @@ func Open(ifname string) (*Listener, error) {
 	if err != nil {
 		return nil, missing(ifname, err)
 	}
-	socket, err := openPacketSocket(ifi)
+	sockets, err := openSockets(ifi)
 	if err != nil {
-		return nil, fmt.Errorf("listening for DHCP on %q: %w", ifname, err)
+		return nil, fmt.Errorf("listening on %q: %w", ifname, err)
 	}
-	return New(ifname, socket), nil
+	return New(ifname, sockets[0], sockets[1:]...), nil
 }
 
 // missing tells an interface that isn't there from other errors. The net package has no sentinel for it, so it is looked
@@ -84,19 +90,20 @@ func missing(ifname string, err error) error {
 			return fmt.Errorf("looking up interface %q: %w", ifname, err)
 		}
 	}
-	return fmt.Errorf("listening for DHCP on %q: %w", ifname, ErrNoInterface)
+	return fmt.Errorf("listening on %q: %w", ifname, ErrNoInterface)
 }
 
-// New makes a Listener on any Socket.
-func New(ifname string, socket Socket) *Listener {
+// New makes a Listener on any Sockets: one for DHCP, whose end is the Listener's, and others for what hosts may send at
+// any rate. A flood there must not keep us from hearing DHCP, so it is read no faster than quota says.
+func New(ifname string, dhcpSocket Socket, others ...Socket) *Listener {
 	return &Listener{
-		ifname: ifname, socket: socket, parse: dhcp.ParseFrame,
+		ifname: ifname, dhcp: dhcpSocket, others: others, parse: dhcp.ParseFrame, now: time.Now,
 		limiter: limiter{now: time.Now},
 	}
 }
 
 // String names the task.
-func (l *Listener) String() string { return "DHCP listener on " + l.ifname }
+func (l *Listener) String() string { return "listener on " + l.ifname }
 
 // Stats may be called at any time.
 func (l *Listener) Stats() Stats {
@@ -106,58 +113,103 @@ func (l *Listener) Stats() Stats {
 	}
 }
 
-// Close frees the socket of a Listener that was never run; Run does so itself.
-func (l *Listener) Close() error { return l.socket.Close() }
+// Close frees the sockets of a Listener that was never run; Run does so itself.
+func (l *Listener) Close() error { return closeAll(append(l.others, l.dhcp)) }
 
-// Run passes sightings to pass, one after the other in the order of frames, until ctx ends: then it returns nil. It
-// returns an error when the interface goes down or away. Either way the socket is closed; a Listener runs once.
+func closeAll(sockets []Socket) (err error) {
+	for _, s := range sockets {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
+
+// Run passes sightings to pass, one after the other, and those of DHCP in the order of frames, until ctx ends: then it
+// returns nil. It returns an error when the interface goes down or away. Either way the sockets are closed; a Listener
+// runs once.
 func (l *Listener) Run(ctx context.Context, pass func(dhcp.Sighting)) error {
-	defer l.socket.Close()
-	stop := context.AfterFunc(ctx, l.socket.Interrupt)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var others sync.WaitGroup
+	for _, s := range l.others {
+		others.Go(func() {
+			if err := l.read(ctx, s, &quota{now: l.now}, pass); err != nil {
+				l.report(err)
+			}
+		})
+	}
+	err := l.read(ctx, l.dhcp, nil, pass)
+	cancel()
+	others.Wait()
+	return err
+}
+
+// read hears one socket, within a quota if there is one, and closes it.
+func (l *Listener) read(ctx context.Context, s Socket, q *quota, pass func(dhcp.Sighting)) error {
+	defer s.Close()
+	stop := context.AfterFunc(ctx, s.Interrupt)
 	defer stop()
 	buf := make([]byte, frameSize)
 	for {
-		n, own, err := l.socket.ReadFrame(buf)
+		n, own, err := s.ReadFrame(buf)
+		if err == nil && q != nil {
+			pause(ctx, q.spend())
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("listening for DHCP on %q: %w", l.ifname, err)
+			return fmt.Errorf("listening on %q: %w", l.ifname, err)
 		}
-		if s, ok := l.sight(buf[:n], own); ok {
-			l.sightings.Add(1)
-			pass(s)
+		for _, s := range l.sight(buf[:n], own) {
+			if q == nil || !q.repeats(s) {
+				l.pass(s, pass)
+			}
 		}
 	}
 }
 
-// sight makes a sighting of a frame whose sender may say what it says.
-func (l *Listener) sight(frame []byte, own bool) (dhcp.Sighting, bool) {
-	s, ok, err := l.parseSafely(frame)
+func pause(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(d):
+		}
+	}
+}
+
+func (l *Listener) pass(s dhcp.Sighting, pass func(dhcp.Sighting)) {
+	l.passing.Lock()
+	defer l.passing.Unlock()
+	l.sightings.Add(1)
+	s.Interface = l.ifname
+	pass(s)
+}
+
+// sight makes sightings of a frame whose sender may say what it says.
+func (l *Listener) sight(frame []byte, own bool) []dhcp.Sighting {
+	all, err := l.parseSafely(frame)
 	if err != nil {
 		l.errors.Add(1)
 		l.report(err)
-		return dhcp.Sighting{}, false
+		return nil
 	}
-	if !ok {
-		return dhcp.Sighting{}, false
+	for _, s := range all {
+		if err := l.judge(s, frame, own); err != nil {
+			l.untrusted.Add(1)
+			l.report(err)
+			return nil
+		}
 	}
-	if err := l.judge(s, frame, own); err != nil {
-		l.untrusted.Add(1)
-		l.report(err)
-		return dhcp.Sighting{}, false
-	}
-	s.Interface = l.ifname
-	return s, true
+	return all
 }
 
 // parseSafely keeps one frame from ending the loop, whatever it does to the parser. The text of a panic may hold parts of
 // the frame, so it is shown quoted and cut.
-func (l *Listener) parseSafely(frame []byte) (s dhcp.Sighting, ok bool, err error) {
+func (l *Listener) parseSafely(frame []byte) (all []dhcp.Sighting, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.panics.Add(1)
-			s, ok, err = dhcp.Sighting{}, false, fmt.Errorf("parsing a DHCP frame panicked: %.200q", fmt.Sprint(r))
+			all, err = nil, fmt.Errorf("parsing a frame panicked: %.200q", fmt.Sprint(r))
 		}
 	}()
 	return l.parse(frame)
@@ -183,6 +235,6 @@ func (l *Listener) report(err error) {
 		return
 	}
 	if err := l.limiter.admit(err); err != nil {
-		l.OnError(fmt.Errorf("DHCP on %q: %w", l.ifname, err))
+		l.OnError(fmt.Errorf("heard on %q: %w", l.ifname, err))
 	}
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv6"
 
 	"mudguard/dhcp"
 	"mudguard/dhcp/internal/frames"
@@ -80,6 +83,22 @@ func discover(mods ...dhcpv4.Modifier) []byte {
 	return frames.Client(lamp, dhcpv4.MessageTypeDiscover, append(mods, frames.MUD(url))...)
 }
 
+var leased6 = dhcpv6.OptIAAddress{IPv6Addr: net.ParseIP("2001:db8::20"), PreferredLifetime: time.Hour, ValidLifetime: time.Hour}
+
+// relay6 is a client's message in a relay's.
+func relay6(t *testing.T) []byte {
+	t.Helper()
+	m, err := dhcpv6.NewSolicit(lamp[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := dhcpv6.EncapsulateRelay(m, dhcpv6.MessageTypeRelayForward, net.ParseIP("2001:db8::1"), net.ParseIP("fe80::1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.ToBytes()
+}
+
 func ackFrom(server dhcp.MAC) []byte {
 	return frames.Server(server, lamp, dhcpv4.MessageTypeAck, dhcpv4.WithYourIP(ip), dhcpv4.WithLeaseTime(3600))
 }
@@ -99,6 +118,8 @@ func TestRunTrust(t *testing.T) {
 	relayed := frames.UDP(rogue, 67, 67, frames.Message(dhcpv4.OpcodeBootRequest, lamp, dhcpv4.MessageTypeRequest,
 		frames.MUD(url), dhcpv4.WithRelay(net.IP{10, 0, 0, 1})))
 	inform := frames.Server(rogue, lamp, dhcpv4.MessageTypeAck) // would set name servers
+	reply := func(server dhcp.MAC) []byte { return frames.Server6(server, lamp, dhcpv6.WithIANA(leased6)) }
+	relayed6 := frames.UDP6(rogue, router, frames.LinkLocal(rogue), frames.LinkLocal(router), 547, 547, relay6(t))
 	for name, c := range map[string]struct {
 		in      heard
 		trusted []dhcp.MAC
@@ -115,6 +136,13 @@ func TestRunTrust(t *testing.T) {
 		"relayed by anybody":          {heard{relayed, false}, nil, false},
 		"relayed by a trusted relay":  {heard{relayed, false}, []dhcp.MAC{rogue}, true},
 		"relayed by ourselves":        {heard{relayed, true}, nil, true},
+		"own Reply":                   {heard{reply(router), true}, nil, true},
+		"rogue Reply":                 {heard{reply(rogue), false}, nil, false},
+		"rogue Reply, our address":    {heard{reply(router), false}, nil, false},
+		"Reply of a trusted server":   {heard{reply(rogue), false}, []dhcp.MAC{rogue}, true},
+		"Relay-forward by anybody":    {heard{relayed6, false}, nil, false},
+		"Relay-forward, trusted":      {heard{relayed6, false}, []dhcp.MAC{rogue}, true},
+		"DHCPv6 client":               {heard{frames.Client6(lamp, dhcpv6.MessageTypeSolicit), false}, nil, true},
 		"client, whoever is trusted":  {heard{discover(), false}, []dhcp.MAC{router}, true},
 		"client on this host itself":  {heard{discover(), true}, nil, true},
 		"client in a trusted address": {heard{discover(), false}, []dhcp.MAC{lamp}, true},
@@ -127,6 +155,14 @@ func TestRunTrust(t *testing.T) {
 	}
 }
 
+// TestRunNobody: a server that has no Ethernet address does not pass for a client (hardening.md T15).
+func TestRunNobody(t *testing.T) {
+	l, got := listenTo(t, unchanged, heard{frame: ackFrom(dhcp.MAC{})})
+	if want := (Stats{Errors: 1}); l.Stats() != want || len(got) != 0 {
+		t.Errorf("Stats = %+v, sightings %+v; want %+v", l.Stats(), got, want)
+	}
+}
+
 // TestRunSurvives: a frame that the parser refuses, or panics on, does not end the loop.
 func TestRunSurvives(t *testing.T) {
 	forged := discover()
@@ -135,7 +171,7 @@ func TestRunSurvives(t *testing.T) {
 	l, got := listenTo(t, func(l *Listener) {
 		l.OnError = func(err error) { reported = append(reported, err.Error()) }
 		parse := l.parse
-		l.parse = func(frame []byte) (dhcp.Sighting, bool, error) {
+		l.parse = func(frame []byte) ([]dhcp.Sighting, error) {
 			if string(frame) == "poison" {
 				panic("bad\x1b" + strings.Repeat("x", 1000))
 			}
@@ -156,6 +192,65 @@ func TestRunEndsWithContext(t *testing.T) {
 	err := New("br-lan", socket).Run(ctx, func(dhcp.Sighting) { cancel() })
 	if err != nil || socket.closed != 1 {
 		t.Errorf("Run = %v, closed %d times; want nil and one close", err, socket.closed)
+	}
+}
+
+func uses(a byte) []byte {
+	addr := netip.AddrFrom4([4]byte{192, 168, 7, a})
+	return frames.ARP(lamp, lamp, 1, addr, addr)
+}
+
+// TestRunFlood: of what hosts may send at any rate only a quota is read a second, and nothing is told twice in one; DHCP
+// is heard meanwhile (hardening.md T15).
+func TestRunFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		flood := &simulated{interrupted: make(chan struct{})}
+		for i := range 3 * quotaFrames {
+			flood.frames = append(flood.frames, heard{frame: uses(byte(1 + i%7))})
+		}
+		main := &simulated{interrupted: make(chan struct{}), frames: []heard{{frame: discover()}, {frame: discover()}}}
+		l := New("br-lan", main, flood)
+		told := map[dhcp.Source]int{}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx, func(s dhcp.Sighting) { told[s.Source]++ }) }()
+		for second := 1; second <= 3; second++ {
+			synctest.Wait()
+			l.passing.Lock()
+			if told[dhcp.SourceDHCPv4] != 2 || told[dhcp.SourceND] != 7*second || len(flood.frames) > (3-second)*quotaFrames {
+				t.Errorf("second %d: told %v, %d frames left", second, told, len(flood.frames))
+			}
+			l.passing.Unlock()
+			time.Sleep(quotaWindow)
+		}
+		cancel()
+		if err := <-done; err != nil || main.closed != 1 || flood.closed != 1 {
+			t.Errorf("Run = %v, closed %d and %d times; want nil and one each", err, main.closed, flood.closed)
+		}
+	})
+}
+
+// TestRunOtherFails: trouble with a socket for ARP, neighbour discovery or LLDP is told, and DHCP is heard all the same.
+func TestRunOtherFails(t *testing.T) {
+	main := &simulated{interrupted: make(chan struct{})}
+	other := &simulated{interrupted: make(chan struct{}), err: errGone}
+	l := New("br-lan", main, other)
+	failed := make(chan error, 1)
+	l.OnError = func(err error) { failed <- err }
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx, func(dhcp.Sighting) {}) }()
+	if err := <-failed; !errors.Is(err, errGone) {
+		t.Errorf("reported %v", err)
+	}
+	select {
+	case err := <-done:
+		t.Errorf("Run ended: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
 	}
 }
 

@@ -2,6 +2,8 @@ package listen
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,7 +125,9 @@ func start(t *testing.T, ns string, args ...string) (stop func()) {
 		if !stopped {
 			stopped = true
 			_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended by itself
-			_ = cmd.Wait()                       // reports the signal
+			stuck := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+			_ = cmd.Wait() // reports the signal
+			stuck.Stop()
 		}
 	}
 	t.Cleanup(func() {
@@ -167,9 +171,21 @@ func enter(ns string, f func() error) error {
 func script(t *testing.T) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "hook")
-	text := "#!/bin/sh\nfor a in \"$ip\" \"$new_ip_address\"; do [ -z \"$a\" ] || ip addr replace \"$a/24\" dev eth0; done\nexit 0\n"
+	text := "#!/bin/sh\nfor a in \"$ip\" \"$new_ip_address\"; do [ -z \"$a\" ] || ip addr replace \"$a/24\" dev eth0; done\n" +
+		"[ -z \"$new_ip6_address\" ] || ip addr replace \"$new_ip6_address/64\" dev eth0\nexit 0\n"
 	if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// ask sends a datagram, for which the kernel must know the other's Ethernet address first.
+func ask(addr netip.Addr) error {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 9)))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte("?"))
+	return err
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,6 +16,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openSockets opens the sockets of an interface, that for DHCP first. The kernel asks their filters only about frames of
+// their protocol. What this host itself sends, of which ARP and neighbour discovery need no attention, it shows to none
+// that is for one protocol.
+func openSockets(ifi *net.Interface) (all []Socket, err error) {
+	defer func() {
+		if err != nil {
+			err, all = errors.Join(err, closeAll(all)), nil
+		}
+	}()
+	for _, o := range []struct {
+		protocol int
+		filter   []bpf.Instruction
+	}{{unix.ETH_P_ALL, dhcpFilter()}, {unix.ETH_P_ARP, anyFilter()}, {unix.ETH_P_IPV6, ndFilter()}} {
+		s, err := openPacketSocket(ifi, o.protocol, o.filter)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, s)
+	}
+	s, err := openLLDP(ifi)
+	if err != nil {
+		return all, err
+	}
+	return append(all, s), nil
+}
+
 // packetSocket is an AF_PACKET socket on one interface (packet(7)).
 type packetSocket struct {
 	conn *packet.Conn
@@ -21,14 +49,14 @@ type packetSocket struct {
 	ifi  *net.Interface
 }
 
-// openPacketSocket listens for every protocol, since frames that this host sends, its DHCP server's answers among them,
-// are only shown to such sockets. The filter is attached before the socket is bound, so no other frame gets in.
-func openPacketSocket(ifi *net.Interface) (*packetSocket, error) {
-	filter, err := bpf.Assemble(frameFilter())
+// openPacketSocket listens for one protocol, or for all: frames that this host sends, its DHCP server's answers among
+// them, are only shown to sockets for all. The filter is attached before the socket is bound, so no other frame gets in.
+func openPacketSocket(ifi *net.Interface, protocol int, filter []bpf.Instruction) (*packetSocket, error) {
+	program, err := bpf.Assemble(filter)
 	if err != nil {
-		return nil, fmt.Errorf("assembling the frame filter: %w", err)
+		return nil, fmt.Errorf("assembling a frame filter: %w", err)
 	}
-	conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: filter})
+	conn, err := packet.Listen(ifi, packet.Raw, protocol, &packet.Config{Filter: program})
 	if err != nil {
 		return nil, gone(err)
 	}
@@ -47,20 +75,33 @@ func gone(err error) error {
 	return err
 }
 
-// ReadFrame reads with recvfrom itself: packet.Conn.ReadFrom keeps the direction of a frame to itself.
+// ReadFrame waits for a frame.
 func (s *packetSocket) ReadFrame(buf []byte) (n int, own bool, err error) {
+	n, link, err := s.receive(buf)
+	if err != nil {
+		return 0, false, err
+	}
+	return n, s.sentByUs(buf[:n], link), nil
+}
+
+// receive reads with recvfrom itself: packet.Conn.ReadFrom keeps direction and interface of a frame to itself.
+func (s *packetSocket) receive(buf []byte) (n int, link *unix.SockaddrLinklayer, err error) {
 	var from unix.Sockaddr
 	waitErr := s.raw.Read(func(fd uintptr) bool {
 		n, from, err = recvFrom(int(fd), buf)
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if waitErr != nil {
-		return 0, false, waitErr
+		return 0, nil, waitErr
 	}
 	if err != nil {
-		return 0, false, gone(os.NewSyscallError("recvfrom", err))
+		return 0, nil, gone(os.NewSyscallError("recvfrom", err))
 	}
-	return n, s.sentByUs(buf[:n], from), nil
+	link, ok := from.(*unix.SockaddrLinklayer)
+	if !ok {
+		return 0, nil, fmt.Errorf("a packet socket gave an address of type %T", from)
+	}
+	return n, link, nil
 }
 
 func recvFrom(fd int, buf []byte) (int, unix.Sockaddr, error) {
@@ -72,23 +113,37 @@ func recvFrom(fd int, buf []byte) (int, unix.Sockaddr, error) {
 	}
 }
 
-// sentByUs reports whether this host made a frame: it went out, and bears the interface's own address. Going out is not
-// enough, since a port of a bridge also sends what came in on another; nor is the address, which anybody can write.
-func (s *packetSocket) sentByUs(frame []byte, from unix.Sockaddr) bool {
-	link, ok := from.(*unix.SockaddrLinklayer)
-	if !ok || link.Pkttype != unix.PACKET_OUTGOING || len(frame) < 12 {
+// sentByUs reports whether this host made a frame: it went out, with the interface's own Ethernet address and an IP
+// address of this host. Going out is not enough, since a port of a bridge also sends what came in on another; nor is the
+// Ethernet address, which anybody can write; and a router's own is on whatever it forwards.
+func (s *packetSocket) sentByUs(frame []byte, link *unix.SockaddrLinklayer) bool {
+	if link.Pkttype != unix.PACKET_OUTGOING || len(frame) < 12 {
 		return false
 	}
-	if bytes.Equal(frame[6:12], s.ifi.HardwareAddr) {
-		return true
+	if !bytes.Equal(frame[6:12], s.ifi.HardwareAddr) {
+		// A bridge takes a new address when its ports change.
+		now, err := net.InterfaceByIndex(s.ifi.Index)
+		if err != nil || !bytes.Equal(frame[6:12], now.HardwareAddr) {
+			return false
+		}
+		s.ifi = now
 	}
-	// A bridge takes a new address when its ports change.
-	now, err := net.InterfaceByIndex(s.ifi.Index)
-	if err != nil {
-		return false
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr() == source(frame)
+	})
+}
+
+// source is the address from which an IP packet comes, if the frame is one.
+func source(frame []byte) netip.Addr {
+	switch {
+	case len(frame) >= 34 && frame[14]>>4 == 4:
+		return netip.AddrFrom4([4]byte(frame[26:]))
+	case len(frame) >= 54 && frame[14]>>4 == 6:
+		return netip.AddrFrom16([16]byte(frame[22:]))
 	}
-	s.ifi = now
-	return bytes.Equal(frame[6:12], s.ifi.HardwareAddr)
+	return netip.Addr{}
 }
 
 // Interrupt ends a wait with a deadline rather than by closing, so that no descriptor is reused under a reader.

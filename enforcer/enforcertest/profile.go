@@ -78,7 +78,11 @@ func (p Profile) JSON() []byte {
 		for i, a := range list {
 			aces = append(aces, a.tree(fmt.Sprintf("%s%d", name, i), toDevice))
 		}
-		acls = append(acls, map[string]any{"name": name, "aces": map[string]any{"ace": aces}})
+		acl := map[string]any{"name": name, "aces": map[string]any{"ace": aces}}
+		if t := typeOf(list); t != "" {
+			acl["type"] = t
+		}
+		acls = append(acls, acl)
 	}
 	if !p.NoFrom {
 		add("from-device-policy", "from", p.From, false)
@@ -96,6 +100,23 @@ func (p Profile) JSON() []byte {
 		panic(err) // only maps of strings and numbers are in it
 	}
 	return b
+}
+
+// typeOf is the type of an ACL that may have these ACEs (R8519-4-d).
+func typeOf(list []ACE) string {
+	var v4, v6, both bool
+	for _, a := range list {
+		v4, v6, both = v4 || !a.Both && !a.V6, v6 || !a.Both && a.V6, both || a.Both
+	}
+	switch {
+	case v4 && !v6 && !both:
+		return "ipv4-acl-type"
+	case v6 && !v4 && !both:
+		return "ipv6-acl-type"
+	case v4 || v6:
+		return "mixed-eth-ipv4-ipv6-acl-type"
+	}
+	return ""
 }
 
 // complete puts the conditions that are not in the JSON into the ACEs that were read from it.
