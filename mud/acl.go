@@ -24,8 +24,6 @@ type aclType struct {
 	path            string
 }
 
-func (t aclType) has(f Family) bool { return f == IPv4 && t.ipv4 || f == IPv6 && t.ipv6 }
-
 // family is what an ACE without a container for IP is about.
 func (t aclType) family() Family {
 	switch {
