@@ -1,6 +1,8 @@
 # mudguard: make demo shows it, make test runs everything, make release builds the binaries.
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS   := -s -w -X main.version=$(VERSION)
+# No clock is right that is older than the code (a router without a battery starts in 1970).
+BUILT     ?= $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.built=$(BUILT)
 # We speak HTTP/1.1 only, and names are resolved by Go's own code: half a megabyte less.
 TAGS      := nethttpomithttp2,netgo,osusergo
 # Small routers: no demo, and calls instead of inlined code, where flash is dearer than a microsecond.
@@ -11,8 +13,8 @@ MAX_BYTES := 12582912
 # "context deadline exceeded" and no finding.
 FUZZTIME  ?= 20000x
 SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dnsmasq-base openssl conntrack libyang2-tools procps
-TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dnsmasq openssl conntrack yanglint ps
+PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps
+TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
