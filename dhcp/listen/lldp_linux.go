@@ -69,24 +69,26 @@ func (s *lldpSocket) onLAN(index int) bool {
 	}
 	lan, known := s.ports[index]
 	if !known {
-		lan = s.below(index)
-		s.ports[index] = lan
+		var err error
+		if lan, err = s.below(index); err == nil { // a lookup that failed says nothing of the next
+			s.ports[index] = lan
+		}
 	}
 	return lan
 }
 
-func (s *lldpSocket) below(index int) bool {
+func (s *lldpSocket) below(index int) (bool, error) {
 	for range maxMasters {
-		if index == s.lan {
-			return true
+		if index == s.lan || index == 0 {
+			return index != 0, nil
 		}
 		link, err := s.links.LinkByIndex(index)
 		if err != nil {
-			return false // gone, or there is no master
+			return false, err
 		}
 		index = link.Attrs().MasterIndex
 	}
-	return false
+	return false, nil
 }
 
 // Close frees both sockets.
