@@ -98,10 +98,11 @@ func (e *Engine) Tick() {
 func (e *Engine) urlsInUse() map[mud.URL]bool {
 	used := map[mud.URL]bool{}
 	for _, d := range e.devices {
-		for _, u := range []mud.URL{d.URL, d.Pending} {
-			if !u.IsZero() {
-				used[u] = true
-			}
+		if !d.URL.IsZero() {
+			used[d.URL] = true
+		}
+		if !d.Pending.IsZero() && !d.conflicting() && d.foreign() == "" {
+			used[d.Pending] = true
 		}
 	}
 	return used

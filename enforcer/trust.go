@@ -174,6 +174,9 @@ func (e *Engine) reconsider() {
 		if d.Pending.IsZero() || d.conflicting() {
 			continue
 		}
+		if d.why = d.foreign(); d.why != "" {
+			continue
+		}
 		next := e.load(d.Pending)
 		if next.doc == nil {
 			if next.err != nil {
@@ -187,6 +190,18 @@ func (e *Engine) reconsider() {
 	}
 }
 
+// foreign says why no file behind a device's other URL could make it acceptable: "" where one could. Such a file is not even
+// fetched: a device that was taken over must not make the gateway speak to whom it likes (T-34).
+func (d *Device) foreign() string {
+	switch {
+	case d.PendingSource != sourceFile && !sameBase(d.URL, d.Pending):
+		return "it differs in more than the last part of its path"
+	case slices.Contains(d.Former, d.Pending):
+		return "the device had it before: that is a way back to an older profile"
+	}
+	return ""
+}
+
 // unacceptable says why a device's other URL is not taken by itself (RAU-5.1-a, RAU-5.1-b): "" where it is.
 func (e *Engine) unacceptable(d *Device, next *Verified) string {
 	p := e.profiles[d.URL]
@@ -195,10 +210,6 @@ func (e *Engine) unacceptable(d *Device, next *Verified) string {
 		return "nobody signed the profile in force"
 	case next.Signer != d.Signer || next.SignerSKI != d.SignerSKI:
 		return "the profile behind it is signed by " + pick(next.Signer == "", "nobody", next.Signer) + ", and the one in force by " + d.Signer
-	case d.PendingSource != sourceFile && !sameBase(d.URL, d.Pending):
-		return "it differs in more than the last part of its path"
-	case slices.Contains(d.Former, d.Pending):
-		return "the device had it before: that is a way back to an older profile"
 	case next.Profile.LastUpdate.Before(p.doc.Profile.LastUpdate):
 		return "the profile behind it is older than the one in force"
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,9 @@ func TestURLChanges(t *testing.T) {
 			w.onWire("lamp", "dhcpv4", c.next.URL.String())
 			if d.URL != c.old.URL || w.chain("lamp") != before {
 				t.Fatal("moved before the profile behind it was seen")
+			}
+			if asked := slices.Contains(w.fetcher.asked, c.next.URL.String()); asked != (c.why != "last part") {
+				t.Errorf("asked for the file behind it: %v", asked) // T-34
 			}
 			w.fetched(c.next, nil)
 			w.want(d, enforcer.StatusEnforced)
