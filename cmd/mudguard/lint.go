@@ -80,6 +80,9 @@ func (c *cli) printProblems(name string, problems []mud.Problem) {
 			t = poor
 		}
 		fmt.Fprintf(c.out, "%s: %s%s\n", safe(name), c.paint(t, safe(string(p.Severity))), safe(p.String()[len(p.Severity):]))
+		if p.Mend != "" {
+			fmt.Fprintf(c.out, "  write: %s\n", safe(p.Mend))
+		}
 	}
 }
 

@@ -115,7 +115,7 @@ func TestLint(t *testing.T) {
 	}
 	var out bytes.Buffer
 	(&cli{out: &out}).printProblems("a.json", []mud.Problem{
-		{Path: "ietf-mud:mud", Row: "R8520-2-f", Severity: mud.SeverityError, Message: "it is wrong" + evil},
+		{Path: "ietf-mud:mud", Row: "R8520-2-f", Severity: mud.SeverityError, Message: "it is wrong" + evil, Mend: `"a": 1` + evil},
 		{Row: "T-14", Severity: mud.SeverityNote, Message: "it is odd"}})
 	golden(t, "lint", out.String())
 }
