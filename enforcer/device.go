@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"mudguard/dhcp"
@@ -35,6 +36,10 @@ type Device struct {
 	SignerSKI string    `json:"signer_ski,omitempty"`
 	Former    []mud.URL `json:"former_urls,omitempty"`
 	Mudsigner []byte    `json:"mudsigner,omitempty"` // id-pe-mudsigner of its certificate: the DER Name that must sign
+
+	// What its QR code says of it, which its file should say too (R9238-3.2.1-a, R9238-3.2.3-a).
+	QRCompany string `json:"qr_company,omitempty"`
+	QRModel   string `json:"qr_model,omitempty"`
 
 	Approved  string    `json:"approved,omitempty"` // SHA-256 of the file that the administrator approved
 	Approval  *Approval `json:"approval,omitempty"` // when, by whom and what for
@@ -160,6 +165,13 @@ func (e *Engine) remarks(d *Device, p *profileState) string {
 	}
 	if p.flag != "" {
 		add(p.flag)
+	}
+	for _, c := range []struct{ what, code, file string }{
+		{"company", d.QRCompany, p.doc.Profile.MfgName}, {"model", d.QRModel, p.doc.Profile.ModelName},
+	} {
+		if c.code != "" && !strings.EqualFold(c.code, c.file) {
+			add("its QR code names the " + c.what + " " + mud.Clean(c.code, 64) + ", and its profile " + pick(c.file == "", "none", mud.Clean(c.file, 64)))
+		}
 	}
 	if !e.inClasses(d) && grouped(&p.doc.Profile) {
 		add("it is in no class of devices " + pick(e.cfg.WeakMembers == "deny", "(classes.weak_members: deny)",

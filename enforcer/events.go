@@ -173,7 +173,7 @@ func (e *Engine) AssignAs(mac dhcp.MAC, a Announcement) error {
 		return nil // a RADIUS server tells it with every log-in
 	}
 	e.bind(d, a.URL, a.Source)
-	d.Mudsigner = a.Mudsigner
+	d.Mudsigner, d.QRCompany, d.QRModel = a.Mudsigner, a.Company, a.Model
 	if a.URL.IsZero() {
 		d.Source = ""
 	}

@@ -144,7 +144,7 @@ func (e *Engine) bind(d *Device, u mud.URL, source string) {
 	d.URL, d.BadURL, d.Trusted, d.Signer, d.SignerSKI, d.Confirmed = u, "", false, "", "", false
 	d.settled()
 	if source == SourceAdmin || source == SourceQR {
-		d.Mudsigner = nil
+		d.Mudsigner, d.QRCompany, d.QRModel = nil, "", ""
 	}
 	e.dirty = true
 	e.Tick() // the fetch starts now; until it ends the device is restricted

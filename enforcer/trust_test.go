@@ -1,8 +1,6 @@
 package enforcer_test
 
 import (
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"errors"
 	"slices"
 	"strings"
@@ -211,24 +209,6 @@ func TestSignerIsPinned(t *testing.T) {
 	w.want(d, enforcer.StatusEnforced)
 	if d.Signer != "X" {
 		t.Errorf("pinned to %s", d.Signer)
-	}
-}
-
-// TestMudsigner: R8520-13.2-d. A certificate says who signs the file of its device.
-func TestMudsigner(t *testing.T) {
-	for name, want := range map[string]enforcer.Status{"S": enforcer.StatusEnforced, "X": enforcer.StatusHeld, "": enforcer.StatusHeld} {
-		w := newWorld(t).start()
-		lamp := enforcertest.HostNamed("lamp").MAC
-		if err := w.e.AssignAs(lamp, enforcer.Announcement{URL: url(t, lampURL), Source: "x509", Mudsigner: nameOf("S")}); err != nil {
-			t.Fatal(err)
-		}
-		doc := signed(t, lampURL, "1", name, "ca", "a.example")
-		w.fetched(doc, nil)
-		d, _ := w.e.Device(lamp)
-		w.want(d, want)
-		w.start()
-		d, _ = w.e.Device(lamp)
-		w.want(d, want)
 	}
 }
 
@@ -500,13 +480,4 @@ func TestOutOfDate(t *testing.T) {
 	if why := w.gap("a profile is out of date"); why != "" {
 		t.Errorf("gap %q after a refresh", why)
 	}
-}
-
-// nameOf is a DER Name.
-func nameOf(cn string) []byte {
-	der, err := asn1.Marshal(pkix.Name{CommonName: cn}.ToRDNSequence())
-	if err != nil {
-		panic(err)
-	}
-	return der
 }
