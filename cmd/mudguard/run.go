@@ -56,6 +56,7 @@ func runCmd(args []string) int {
 		return 1
 	}
 	defer release()
+	confine(cfg, newLogger(cfg.Log, os.Stderr))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hup := make(chan os.Signal, 1)
