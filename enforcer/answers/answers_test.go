@@ -39,7 +39,7 @@ func learner(learn func([]enforcer.Learned) error) (*Learner, *[]error) {
 	return &Learner{Names: n, Learn: learn, Now: time.Now, OnError: func(err error) { errs = append(errs, err) }}, &errs
 }
 
-func TestHeldAddressesAreInBeforeItReturns(t *testing.T) { // R9726-3.1-c
+func TestHeldAddressesAreInBeforeItReturns(t *testing.T) { // R9726-3.1-c, T-40
 	var got []enforcer.Learned
 	l, errs := learner(func(list []enforcer.Learned) error { got = append(got, list...); return nil })
 	l.Held(answer(t, "Cloud.Example.", "203.0.113.10"))
