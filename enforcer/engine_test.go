@@ -74,7 +74,7 @@ func TestClassIsNotAsked(t *testing.T) {
 	w.sight("lamp", lampURL)
 	p := parse(t, enforcertest.Profile{URL: lampURL,
 		From: []enforcertest.ACE{{Class: enforcertest.Class("controller", "https://class.example/hub"), Proto: "tcp"}}}.JSON())
-	w.fetched(enforcer.Verified{URL: p.URL, SHA256: "x", Profile: *p, NextRefresh: w.now.AddDate(1, 0, 0)}, nil)
+	w.fetched(enforcer.Verified{URL: p.URL, SHA256: "x", Profile: *p, NextRefresh: w.now.Add(48 * time.Hour)}, nil)
 	w.e.Tick()
 	if len(w.fetcher.asked) != 1 || len(w.names.Due(w.now, 10)) != 0 {
 		t.Errorf("fetched %v, looks up %v", w.fetcher.asked, w.names.Due(w.now, 10))

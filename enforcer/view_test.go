@@ -2,6 +2,7 @@ package enforcer_test
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -100,16 +101,19 @@ func TestOnlyDNSIsHeld(t *testing.T) {
 	p := parse(t, enforcertest.Profile{URL: lampURL, From: []enforcertest.ACE{{Class: enforcertest.Group("local-networks"), Proto: "udp"},
 		{Name: "cloud.example", Proto: "tcp"}}}.JSON())
 	w.fetched(enforcer.Verified{URL: p.URL, SHA256: "x", Profile: *p, NextRefresh: w.now.AddDate(1, 0, 0)}, nil)
+	r, err := w.kernel.Ruleset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := func(set string, _ netip.Addr) bool { return strings.HasPrefix(set, "dns_clients") } // by a rule, earlier
 	for _, c := range []struct {
 		to   string
 		port uint16
 		held bool
 	}{{"gateway", 53, true}, {"neighbour", 5353, false}} {
-		q := enforcertest.Probe{From: "lamp", To: c.to, Proto: "udp", Sport: 40000, Dport: c.port}
-		if !w.kernel.Send(&w.site, q.Packet()).Accept {
-			t.Fatalf("%s cannot be asked", c.to)
-		}
-		if res := w.kernel.Send(&w.site, q.Reply()); !res.Accept || res.Queued != c.held {
+		k := enforcertest.Probe{From: "lamp", To: c.to, Proto: "udp", Sport: 40000, Dport: c.port}.Reply()
+		k.State, k.Reply = "established", true
+		if res := enforcer.Evaluate(r, &w.site, k, asked); !res.Accept || res.Queued != c.held {
 			t.Errorf("the answer of %s: accepted %v, held %v", c.to, res.Accept, res.Queued)
 		}
 	}

@@ -84,7 +84,7 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
-// TestTLSProfile is RFC 9761 (R9761-5.1-a, R9761-5.1-b, R9761-5-a, R9761-5.4-a, R9761-6-c); its own example follows other names than its YANG (T-41).
+// TestTLSProfile is RFC 9761 (R9761-5.1-a, R9761-5.1-b, R9761-5-a, R9761-5.4-a); its own example follows other names than its YANG (T-41).
 func TestTLSProfile(t *testing.T) {
 	read := func(leaves, profiles string) (ACE, []Problem) {
 		t.Helper()
