@@ -160,7 +160,7 @@ func TestBadURL(t *testing.T) {
 	}
 }
 
-// TestNoURLIsNoNews: T-05.
+// TestNoURLIsNoNews: T-05, R8520-10-e.
 func TestNoURLIsNoNews(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)

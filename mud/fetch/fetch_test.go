@@ -139,7 +139,7 @@ func TestFetchMismatch(t *testing.T) {
 	must(t, err) // equal once normalised
 }
 
-// What a server can do with a file: RAU-5.3.2-a, T-33. None of it is held: no file was had, except where it is none that can be read.
+// What a server can do with a file: R8520-1.6-l, RAU-5.3.2-a, T-33. None of it is held: no file was had, except where it is none that can be read.
 func TestFetchHostileServer(t *testing.T) {
 	body := func(b []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) }
