@@ -354,8 +354,8 @@ func mustURL(t testing.TB, s string) mud.URL {
 	return url(t, s)
 }
 
-// TestLeases: NIST IoT-7 and IoT-8, R8520-1.9-b, R8520-10.2-c, R8520-10.2-f, R8520-16-e, RDHCP-2131-c. Who gave its address back, or whose lease ended, may nothing until it has
-// one again; that its URL is known does not change.
+// TestLeases: NIST IoT-7 and IoT-8, R8520-1.9-b, R8520-10.2-c, R8520-10.2-f, R8520-16-e, RDHCP-2131-c. Who gave its address
+// back, or whose lease ended, may nothing until it has one again; that its URL is known does not change.
 func TestLeases(t *testing.T) {
 	h := enforcertest.HostNamed("lamp")
 	for name, c := range map[string]struct {
