@@ -110,7 +110,8 @@ func badCases() []badCase {
 	}
 }
 
-// Whatever comes from outside, the device is restricted, somebody is told why, and the daemon goes on with its work.
+// Whatever comes from outside, the device is restricted, somebody is told why, and the daemon goes on with its work. That the name
+// with 4000 addresses has too many is known from an answer over TCP (R9726-3.1-d).
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

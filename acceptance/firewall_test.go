@@ -15,7 +15,7 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// Whatever somebody does to our tables is undone.
+// Whatever somebody does to our tables is undone (T-45).
 func TestFirewallFlush(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)
@@ -69,7 +69,8 @@ func (l *lab) repairs() int {
 	return s.Repairs
 }
 
-// A device can neither lie about its address nor open more flows than limits.new_flows says, whatever its profile allows.
+// A device can neither lie about its address nor open more flows than limits.new_flows says, whatever its profile allows
+// (R8520-16-r, R6092-5/6).
 func TestSpoofAndFlood(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

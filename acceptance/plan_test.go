@@ -11,7 +11,8 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// A device that resolved its names before mudguard came goes on with what it has cached: mudguard looks them up itself.
+// A device that resolved its names before mudguard came goes on with what it has cached: mudguard looks them up itself
+// (R9726-3-a).
 func TestWarmCache(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

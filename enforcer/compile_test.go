@@ -69,6 +69,7 @@ func member(site *enforcer.Site, n int, p *enforcer.Compiled) enforcer.Member {
 		Addrs: []netip.Addr{netip.AddrFrom4([4]byte{192, 168, 77, byte(n)})}}
 }
 
+// TestGoldenText: what is denied is dropped in silence (T-43, R6092-34).
 func TestGoldenText(t *testing.T) {
 	for _, mode := range []enforcer.BridgeMode{enforcer.BridgeConntrack, enforcer.BridgeStateless, enforcer.BridgeNone} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -197,7 +198,32 @@ func TestHundredDevicesShareOneChain(t *testing.T) {
 	}
 }
 
-// TestPolicyChangeIsOneTransaction: new chain, moved elements, old chain gone.
+// TestJoiningAClass: R8520-15-b. One more member of a class changes elements of sets and maps, and no rule.
+func TestJoiningAClass(t *testing.T) {
+	site := enforcertest.Site(enforcer.BridgeConntrack)
+	p := parse(t, enforcertest.Profile{URL: enforcertest.LampURL,
+		From: []enforcertest.ACE{{Both: true, Class: enforcertest.Group("same-manufacturer"), Proto: "tcp", Remote: enforcertest.Eq(8080)}}}.JSON())
+	var members []enforcer.Member
+	for i := range 100 {
+		m := member(&site, 20+i, enforcer.Compile(enforcer.Policy{Kind: enforcer.PolicyProfile, Profile: p}, &site))
+		m.URL = p.URL
+		members = append(members, m)
+	}
+	elements := 0
+	for _, table := range enforcer.Diff(enforcer.Build(&site, members[:99], nil, nil), enforcer.Build(&site, members, nil, nil)).Tables {
+		if len(table.AddChains)+len(table.DelChains)+len(table.FlushChains)+len(table.AddSets)+len(table.DelSets)+len(table.DelElements) > 0 {
+			t.Errorf("changes more than elements: %+v", table)
+		}
+		for _, s := range table.AddElements {
+			elements += len(s.Elements)
+		}
+	}
+	if elements == 0 || elements > 20 {
+		t.Errorf("%d elements for one more device", elements)
+	}
+}
+
+// TestPolicyChangeIsOneTransaction: T-46. New chain, moved elements, old chain gone.
 func TestPolicyChangeIsOneTransaction(t *testing.T) {
 	site := enforcertest.Site(enforcer.BridgeConntrack)
 	build := func(name string) (enforcer.Ruleset, string) {

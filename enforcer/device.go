@@ -163,6 +163,9 @@ func (e *Engine) remarks(d *Device, p *profileState) string {
 	if !p.doc.Profile.Supported {
 		add("its manufacturer does not support it any more")
 	}
+	if pr := p.doc.Profile; (d.Source == SourceX509 || d.Source == SourceQR) && pr.FirmwareRev+pr.SoftwareRev != "" {
+		add("its profile is of one firmware or software version, and its URL cannot change with that (R8520-3.8-b)")
+	}
 	if p.flag != "" {
 		add(p.flag)
 	}

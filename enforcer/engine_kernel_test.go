@@ -16,12 +16,17 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// TestRefresh: R8520-1.6-i, R8520-3.4-a. What is in force stays until something better is there.
+// TestRefresh: R8520-1.6-i, R8520-3.4-a, R8520-3.5-a. What is in force stays until something better is there.
 func TestRefresh(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
 	before := w.text()
-	w.now = w.now.Add(72 * time.Hour)
+	w.now = w.now.Add(47 * time.Hour)
+	w.e.Tick()
+	if len(w.fetcher.asked) != 1 {
+		t.Errorf("asked %v within cache-validity", w.fetcher.asked)
+	}
+	w.now = w.now.Add(25 * time.Hour)
 	w.e.Tick()
 	if len(w.fetcher.asked) != 2 {
 		t.Fatalf("asked %v, want a refresh", w.fetcher.asked)
@@ -57,7 +62,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestRestart: invariant 1. The same kernel needs no change, and nothing comes from the network.
+// TestRestart: R8520-10.2-e, invariant 1. The same kernel needs no change, and nothing comes from the network.
 func TestRestart(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -84,7 +89,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartWithoutKernel: after a reboot all comes back from the disk alone.
+// TestRestartWithoutKernel: R8520-10.2-e. After a reboot all comes back from the disk alone.
 func TestRestartWithoutKernel(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -120,7 +125,7 @@ func TestRestartWithApproval(t *testing.T) {
 	}
 }
 
-// TestKernelRefuses: invariant 6. The last policy stays, status says so, and it heals.
+// TestKernelRefuses: T-46, invariant 6. The last policy stays, status says so, and it heals.
 func TestKernelRefuses(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
@@ -148,7 +153,7 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
-// TestRepair: N11. Whoever deletes or changes our tables, they come back.
+// TestRepair: T-45, N11. Whoever deletes or changes our tables, they come back.
 func TestRepair(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -291,7 +296,7 @@ func TestFlowsAreCut(t *testing.T) {
 	}
 }
 
-// TestConfiguredClassIsFinal: R8520-4.6-c. What the administrator put into a class is not widened by DHCP.
+// TestConfiguredClassIsFinal: R8520-4.6-c, T-24. What the administrator put into a class is not widened by DHCP.
 func TestConfiguredClassIsFinal(t *testing.T) {
 	w := newWorld(t)
 	w.site.Controllers = map[string][]enforcer.Host{enforcer.ClassDNS: {{Addr: netip.MustParseAddr("192.168.77.53")}}}

@@ -26,7 +26,7 @@ func url(t testing.TB, s string) mud.URL {
 	return u
 }
 
-// TestOnboarding: without a URL nothing, with one restricted at once, and the profile as soon as it is there.
+// TestOnboarding: R8520-1.9-a. Without a URL nothing, with one restricted at once, and the profile as soon as it is there.
 func TestOnboarding(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.sight("lamp", "")
@@ -56,7 +56,32 @@ func TestOnboarding(t *testing.T) {
 	}
 }
 
-// TestFailed: R8520-1.6, no profile is no freedom, unless the administrator says so.
+// TestNamesOfOthers: R9726-ours-b. The name of one device opens nothing for another.
+func TestNamesOfOthers(t *testing.T) {
+	w := newWorld(t).start()
+	w.enforced("lamp", lampURL)
+	w.sight("hub", hubURL)
+	w.fetched(verified(t, hubURL, "sha-hub", "hub.example"), nil)
+	w.resolve("hub.example", enforcertest.HostNamed("cloud").V4)
+	if !w.can("hub", "cloud", "tcp", 443) || w.can("lamp", "cloud", "tcp", 443) {
+		t.Error("not for whom it is")
+	}
+}
+
+// TestClassIsNotAsked: R8520-4.6-b. The URL of a class of controllers is a name for it, and nothing to ask for.
+func TestClassIsNotAsked(t *testing.T) {
+	w := newWorld(t).start()
+	w.sight("lamp", lampURL)
+	p := parse(t, enforcertest.Profile{URL: lampURL,
+		From: []enforcertest.ACE{{Class: enforcertest.Class("controller", "https://class.example/hub"), Proto: "tcp"}}}.JSON())
+	w.fetched(enforcer.Verified{URL: p.URL, SHA256: "x", Profile: *p, NextRefresh: w.now.Add(48 * time.Hour)}, nil)
+	w.e.Tick()
+	if len(w.fetcher.asked) != 1 || len(w.names.Due(w.now, 10)) != 0 {
+		t.Errorf("fetched %v, looks up %v", w.fetcher.asked, w.names.Due(w.now, 10))
+	}
+}
+
+// TestFailed: R8520-1.6-k, R8520-15-c. No profile is no freedom, unless the administrator says so.
 func TestFailed(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		for name, c := range map[string]struct {
@@ -82,7 +107,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// TestBackoff: a failed fetch is tried again, ever more rarely, and then heals.
+// TestBackoff: R8520-1.6-k. A failed fetch is tried again, ever more rarely, and then heals.
 func TestBackoff(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.sight("lamp", lampURL)
@@ -135,7 +160,7 @@ func TestBadURL(t *testing.T) {
 	}
 }
 
-// TestNoURLIsNoNews: T-05.
+// TestNoURLIsNoNews: T-05, R8520-10-e.
 func TestNoURLIsNoNews(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
@@ -244,6 +269,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// TestAssign: R8520-1.8-a. What the administrator says of a device is as good as what it says itself.
 func TestAssign(t *testing.T) {
 	w := newWorld(t).start()
 	lamp := enforcertest.HostNamed("lamp").MAC
@@ -253,6 +279,10 @@ func TestAssign(t *testing.T) {
 	w.fetched(verified(t, lampURL, "sha-1", "cloud.example"), nil)
 	d, _ := w.e.Device(lamp)
 	w.want(d, enforcer.StatusEnforced)
+	w.sight("cam", lampURL)
+	if w.chain("lamp") == "" || w.chain("lamp") != w.chain("cam") {
+		t.Error("another policy than that of a device which announces the URL")
+	}
 	w.sight("lamp", hubURL) // what the administrator said stays
 	if d.URL.String() != lampURL || d.Source != "admin" {
 		t.Errorf("bound to %s by %s", d.URL, d.Source)
@@ -332,7 +362,7 @@ func TestHeldFileIsApproved(t *testing.T) {
 	w.want(d, enforcer.StatusEnforced)
 }
 
-// TestNoPolicyStated: T-12.
+// TestNoPolicyStated: T-12, R9472-5-a.
 func TestNoPolicyStated(t *testing.T) {
 	for _, block := range []bool{false, true} {
 		w := newWorld(t)
@@ -348,7 +378,7 @@ func TestNoPolicyStated(t *testing.T) {
 	}
 }
 
-// TestTrusted: lan.trusted is beyond every policy.
+// TestTrusted: R8520-10-f. lan.trusted is beyond every policy.
 func TestTrusted(t *testing.T) {
 	w := newWorld(t)
 	w.site.Trusted, w.site.BlockUnmanaged = []dhcp.MAC{enforcertest.HostNamed("lamp").MAC}, true
@@ -362,7 +392,7 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
-// TestSetSite: a new configuration is taken while running, and equal ones change nothing.
+// TestSetSite: R8520-15-c. A new configuration is taken while running, and equal ones change nothing.
 func TestSetSite(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -386,7 +416,7 @@ func TestSetSite(t *testing.T) {
 	}
 }
 
-// TestQuarantinedMemberLeavesItsClass: R8520-4.2-a, R8520-16-i. Who is cut off is nobody's peer.
+// TestQuarantinedMemberLeavesItsClass: R8520-4.2-a, R8520-16-i, R8520-16-k. Who is cut off is nobody's peer.
 func TestQuarantinedMemberLeavesItsClass(t *testing.T) {
 	w := newWorld(t).start()
 	peer := func(host, url, sha string) *enforcer.Device {

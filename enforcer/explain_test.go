@@ -22,7 +22,7 @@ func explained(t *testing.T) (*world, *enforcer.Device) {
 	return w, d
 }
 
-// TestDenialSentences: exact words, as people see them.
+// TestDenialSentences: exact words, as people see them; a name is there where an answer told it (R9726-4.1-a).
 func TestDenialSentences(t *testing.T) {
 	w, d := explained(t)
 	lamp, neighbour, gateway := enforcertest.HostNamed("lamp"), enforcertest.HostNamed("neighbour"), enforcertest.HostNamed("gateway")

@@ -212,7 +212,7 @@ func FuzzComment(f *testing.F) {
 	})
 }
 
-// TestDefaultVerdict: packets at random against a profile that accepts nothing (R8520-5-a).
+// TestDefaultVerdict: packets at random against a profile that accepts nothing (R8520-5-a, R8519-3-b).
 func TestDefaultVerdict(t *testing.T) {
 	for _, mode := range bridgeModes {
 		for _, kind := range []enforcer.PolicyKind{enforcer.PolicyProfile, enforcer.PolicyRestricted, enforcer.PolicyQuarantine} {

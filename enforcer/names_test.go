@@ -149,7 +149,7 @@ func badAddrs() []string {
 		"64:ff9b:1::1", "64:ff9b::c0a8:101", "64:ff9b::7f00:1", "2002:c0a8:101::1", "fec0::1", "::192.168.1.1"}
 }
 
-// TestRebinding: T9. Names of the Internet never open what is near.
+// TestRebinding: T9, T-40. Names of the Internet never open what is near.
 func TestRebinding(t *testing.T) {
 	for _, s := range badAddrs() {
 		n := use()
@@ -194,7 +194,7 @@ func TestPrivateNames(t *testing.T) {
 	}
 }
 
-// TestTTL: an address is open for max(TTL, min_ttl), and never for more than a day.
+// TestTTL: R9726-3.1-e. An address is open for max(TTL, min_ttl), and never for more than a day.
 func TestTTL(t *testing.T) {
 	for ttl, want := range map[uint32]time.Duration{0: time.Minute, 59: time.Minute, 60: time.Minute, 300: 5 * time.Minute,
 		86400: 24 * time.Hour, 1 << 31: 24 * time.Hour} {
@@ -219,7 +219,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// TestManyAddresses: T10. A name with thousands of addresses is bounded, and said to be.
+// TestManyAddresses: T10, R9726-3.1-d: what several answers say adds up. A name with thousands of addresses is bounded, and said to be.
 func TestManyAddresses(t *testing.T) {
 	n := use()
 	total := 0

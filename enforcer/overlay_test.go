@@ -64,7 +64,7 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
-// TestOverlayAlone: a local file is enough for a device that has none of its manufacturer, or an unsigned one (T-29).
+// TestOverlayAlone: a local file is enough for a device that has none of its manufacturer, or an unsigned one (T-29, R8520-10-f).
 func TestOverlayAlone(t *testing.T) {
 	file := enforcertest.Profile{URL: lampURL, From: []enforcertest.ACE{{Net: enforcertest.HostNamed("evil").V4.String() + "/32", Proto: "tcp", Remote: enforcertest.Eq(8443)}}}.JSON()
 	w := newWorld(t).start()

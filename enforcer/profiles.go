@@ -57,6 +57,7 @@ type profileState struct {
 	held     string    // SHA-256 of the file that err holds
 	failing  time.Time // since when
 	warned   bool      // that it cannot be refreshed
+	imported bool      // by hand: perhaps no server can be asked
 	fetching bool
 	tries    int
 	next     time.Time // when to try again or refresh
@@ -108,15 +109,15 @@ func (e *Engine) urlsInUse() map[mud.URL]bool {
 	return used
 }
 
-// warnOfAge tells once that a profile could not be refreshed for most of its cache-validity (R8520-1.6-h). It stays in force
-// all the same.
+// warnOfAge tells once that a profile was not refreshed for most of its cache-validity, and that this failed or may be up to the
+// administrator (R8520-1.6-h). It stays in force all the same.
 func (e *Engine) warnOfAge(u mud.URL, p *profileState, now time.Time) {
-	if p.doc == nil || p.err == nil || p.warned {
+	if p.doc == nil || p.err == nil && !p.imported || p.warned {
 		return
 	}
 	if validity := p.doc.Profile.CacheValidity; now.Sub(p.doc.FetchedAt) > validity*9/10 {
 		p.warned = true
-		e.Log.Warn("profile is about to be out of date and cannot be refreshed; it stays in force", "url", u.String(),
+		e.Log.Warn("profile is about to be out of date and was not refreshed; it stays in force", "url", u.String(),
 			"fetched", p.doc.FetchedAt, "cache_validity", validity.String(), "err", p.err)
 	}
 }
@@ -143,6 +144,7 @@ func (e *Engine) Fetched(u mud.URL, doc Verified, err error) {
 	if err != nil {
 		e.fetchFailed(u, p, doc, err)
 	} else {
+		p.imported = false
 		e.offer(u, p, doc)
 	}
 	e.reconsider()
@@ -153,6 +155,7 @@ func (e *Engine) Fetched(u mud.URL, doc Verified, err error) {
 func (e *Engine) Imported(doc Verified) error {
 	p := e.load(doc.URL)
 	e.offer(doc.URL, p, doc)
+	p.imported = true
 	e.reconsider()
 	switch {
 	case p.waiting != nil:

@@ -33,7 +33,7 @@ func (w *world) onWire(host, source, url string) *enforcer.Device {
 
 const base = "https://mud.lamps.example/a/b/"
 
-// TestURLChanges is the table of the acceptable-urls draft: RAU-5-e, RAU-5.1-a, RAU-5.1-b, RAU-1-a, T1, T2, T3, R8520-16-j.
+// TestURLChanges is the table of the acceptable-urls draft: RAU-5-e, RAU-5.1-a, RAU-5.1-b, RAU-1-a, T-32, T1, T2, T3, R8520-16-j.
 func TestURLChanges(t *testing.T) {
 	const (
 		v1, v2    = base + "v1", base + "v2"
@@ -189,7 +189,7 @@ func TestFileChanges(t *testing.T) {
 	})
 }
 
-// TestSignerIsPinned: T5, RAU-5-e. Who signed is remembered with the device, also where the cache is lost.
+// TestSignerIsPinned: T5, RAU-5-a, RAU-5-e. Who signed is remembered with the device, also where the cache is lost.
 func TestSignerIsPinned(t *testing.T) {
 	w := newWorld(t).start()
 	w.sight("lamp", lampURL)
@@ -271,7 +271,7 @@ func TestHelpers(t *testing.T) {
 	w.want(d, enforcer.StatusEnforced)
 }
 
-// TestPartitions: T-39, R8520-16-c, R8520-16-d. Devices whose URLs came by strong and by weak means are in classes of their own.
+// TestPartitions: T-39, R8520-16-b, R8520-16-c, R8520-16-d. Devices whose URLs came by strong and by weak means are in classes of their own.
 func TestPartitions(t *testing.T) {
 	w := newWorld(t).start()
 	group := func(url, sha string) enforcer.Verified {
@@ -338,8 +338,8 @@ func mustURL(t testing.TB, s string) mud.URL {
 	return url(t, s)
 }
 
-// TestLeases: NIST IoT-7 and IoT-8, R8520-1.9-b, RDHCP-2131-c. Who gave its address back, or whose lease ended, may nothing until it has
-// one again; that its URL is known does not change.
+// TestLeases: NIST IoT-7 and IoT-8, R8520-1.9-b, R8520-10.2-c, R8520-10.2-f, R8520-16-e, RDHCP-2131-c. Who gave its address
+// back, or whose lease ended, may nothing until it has one again; that its URL is known does not change.
 func TestLeases(t *testing.T) {
 	h := enforcertest.HostNamed("lamp")
 	for name, c := range map[string]struct {

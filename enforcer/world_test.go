@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,8 @@ type world struct {
 	refuse  error // of the kernel
 	fetcher *fakeFetcher
 	saved   [][]byte
+	log     strings.Builder
+	counts  func(enforcer.TableFamily, string) ([]enforcer.Count, error)
 	diskErr error
 	names   *enforcer.Names
 	cfg     enforcer.Config
@@ -95,7 +98,7 @@ func (w *world) start() *world {
 	w.names = enforcer.NewNames()
 	w.names.Configure(time.Minute, nil, w.site.OnLAN)
 	w.e = enforcer.New(w.cfg, w.site, s, enforcer.Deps{Kernel: w.kernel, Fetcher: w.fetcher, Save: w.save, Names: w.names,
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Counts: w.counts,
 		Backoff: func(try int) time.Duration { return time.Minute << min(try, 5) }})
 	if err := w.e.Start(); err != nil {
 		w.t.Fatal(err)

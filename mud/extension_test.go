@@ -16,7 +16,7 @@ func extended(t *testing.T, declared, member string) (Profile, []Problem) {
 	return p, problems
 }
 
-// TestTransparency is RFC 9472 (R9472-3-a, R9472-4-a).
+// TestTransparency is RFC 9472 (R9472-3-a, R9472-4-a); what its examples call it is another name (T-41).
 func TestTransparency(t *testing.T) {
 	for _, tc := range []struct {
 		in    string
@@ -84,7 +84,7 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
-// TestTLSProfile is RFC 9761 (R9761-5.1-a, R9761-5.1-b, R9761-5-a, R9761-5.4-a).
+// TestTLSProfile is RFC 9761 (R9761-5.1-a, R9761-5.1-b, R9761-5-a, R9761-5.4-a); its own example follows other names than its YANG (T-41).
 func TestTLSProfile(t *testing.T) {
 	read := func(leaves, profiles string) (ACE, []Problem) {
 		t.Helper()
@@ -121,7 +121,7 @@ func TestTLSProfile(t *testing.T) {
 		{"R9761-5-a", declared, strings.Replace(full, "4865", "4865,2570", 1), "R9761-5-a", false, true},
 		{"R9761-5-a PSK", declared, strings.Replace(full, `mode":[1]`, `mode":[42]`, 1), "R9761-5-a", false, true},
 		{"R9761-5.1-a version", declared, strings.Replace(full, `"tls13"`, `"tls-1.3"`, 1), "R9761-5.1-a", true, false},
-		{"T-13 unknown", declared, strings.Replace(full, `"name":"p"`, `"name":"p","spki-pin-set":["AAE="]`, 1), "T-13", true, false},
+		{"T-13 T-42 no leaf for pins", declared, strings.Replace(full, `"name":"p"`, `"name":"p","spki-pin-set":["AAE="]`, 1), "T-13", true, false},
 	} {
 		ace, problems := read(tc.leaves, tc.profiles)
 		found := false

@@ -19,7 +19,7 @@ func TestFile(t *testing.T) {
 		row     string
 		outcome string // "" is fine, "invalid" an error in a file that is used, "refused" in one that isn't
 	}{
-		{"T-12 SBOM only", mudFile(goodLeaves, ""), "T-12", ""},
+		{"T-12 R9472-5-a SBOM only", mudFile(goodLeaves, ""), "T-12", ""},
 		{"T-12 one direction", mudFile(goodLeaves+","+out, acl("out", "")), "T-12", ""},
 		{"T-12 ACLs without policies", mudFile(goodLeaves, acl("out", "")), "T-12", "refused"},
 		{"R8520-2.1-a no root", []byte(`{}`), "R8520-2.1-a", "refused"},
@@ -31,7 +31,7 @@ func TestFile(t *testing.T) {
 		{"T-14 access-lists", []byte(`{"ietf-mud:mud":{` + goodLeaves + "," + out +
 			`},"ietf-access-control-list:access-lists":{"acl":[]}}`), "T-14", "refused"},
 		{"mud-version missing", leaves(`"mud-version":1,`, ``), "R8520-3.1-a", "refused"},
-		{"mud-version 2", leaves(`:1`, `:2`), "R8520-3.1-a", "refused"},
+		{"T-41 mud-version 2", leaves(`:1`, `:2`), "R8520-3.1-a", "refused"},
 		{"mud-version 0", leaves(`:1`, `:0`), "R8520-3.1-a", "refused"},
 		{"mud-version quoted", leaves(`:1`, `:"1"`), "R7951-6-b", "refused"},
 		{"mud-url missing", leaves(`"mud-url":"https://mud.example/m1",`, ``), "R8520-3.2-a", "refused"},
@@ -64,7 +64,7 @@ func TestFile(t *testing.T) {
 		{"R8520-4.3-a no URI", plus(`"documentation":"see the box"`), "R8520-4.3-a", "invalid"},
 		{"R8520-3.9-a empty", plus(`"extensions":[""]`), "R8520-3.9-a", "refused"},
 		{"R8520-3.9-a long", plus(`"extensions":["` + strings.Repeat("x", 41) + `"]`), "R8520-3.9-a", "refused"},
-		{"R8520-3.9-a unknown", plus(`"extensions":["x"]`), "R8520-3.9-a", ""},
+		{"R8520-3.9-a R8520-14-a unknown", plus(`"extensions":["x"]`), "R8520-3.9-a", ""},
 		{"R8520-3.9-a twice", plus(`"extensions":["x","x"]`), "R8520-3.9-a", "refused"},
 		{"R8520-3.9-b of an unknown extension", plus(`"extensions":["x"],"x:y":{}`), "R8520-14-b", ""},
 		{"R8520-3.9-a undeclared", plus(`"ietf-mud-transparency:transparency":{}`), "R8520-3.9-a", ""},
@@ -91,7 +91,7 @@ func TestFile(t *testing.T) {
 		{"R8520-3.3-a in an unlisted ACL", mudFile(goodLeaves+","+out, acl("out", "")+","+acl("in", `,"aces":{"ace":[{"name":"a"}]}`)), "R8519-4-f",
 			"invalid"},
 		{"T-12 policy of nothing", plus(`"from-device-policy":{},"to-device-policy":{}`), "R8520-13.2-b", ""},
-		{"T-08", mudFile(goodLeaves+","+strings.Replace(out, `[`, `[{"name":"b"},`, 1),
+		{"T-08 R8519-4-c", mudFile(goodLeaves+","+strings.Replace(out, `[`, `[{"name":"b"},`, 1),
 			acl("out", `,"aces":{"ace":[`+accept(`"tcp":{}`)+`]}`)+","+acl("b", `,"aces":{"ace":[`+drop(``)+`]}`)), "T-08", ""},
 		{"T-07", mudFile(goodLeaves+","+out, acl("out", `,"aces":{"ace":[`+accept(`"tcp":{}`)+`]}`)), "T-07", ""},
 		{"R8520-2-a policy", plus(`"from-device-policy":null`), "R8520-2-a", "refused"},
@@ -160,6 +160,15 @@ func TestPolicies(t *testing.T) {
 	p, _, err = Parse(aceFile(v4, accept(`"tcp":{}`), accept(`"udp":{}`)))
 	if err != nil || p.FromDevice.ACEs[0].Path != "ietf-access-control-list:acls.acl[0].aces.ace[0]" {
 		t.Errorf("path %+v, %v", p.FromDevice, err)
+	}
+}
+
+// TestOrderOfACLs: R8519-4-c. The standard leaves the order of ACLs open: it is that in which the policy lists them.
+func TestOrderOfACLs(t *testing.T) {
+	p, _, err := Parse(mudFile(goodLeaves+`,"from-device-policy":{"access-lists":{"access-list":[{"name":"b"},{"name":"a"}]}}`,
+		`{"name":"a"`+v4+`,"aces":{"ace":[`+accept(`"tcp":{}`)+`]}},{"name":"b"`+v4+`,"aces":{"ace":[`+drop(``)+`]}}`))
+	if err != nil || len(p.FromDevice.ACEs) != 2 || p.FromDevice.ACEs[0].ACL != "b" || p.FromDevice.ACEs[1].ACL != "a" {
+		t.Errorf("%+v, %v", p.FromDevice, err)
 	}
 }
 

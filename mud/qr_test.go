@@ -29,6 +29,7 @@ func TestParseQR(t *testing.T) {
 		{"R9238-3.1-b after the end", goodQR + qrVoid + qrHeader + "M180https://b.example" + qrRecord + qrEnd, "Lamp Inc.", "L1", "https://mud.example/m1", "b8:27:eb:00:00:01", ""},
 		{"R9238-3.1-b nothing after", goodQR[:40] + qrVoid, "", "", "", "", "its end is missing"},
 		{"R9238-3.2.1-a", replace("B000Lamp Inc."+qrField, ""), "", "L1", "https://mud.example/m1", "b8:27:eb:00:00:01", "no company"},
+		{"R9238-3.2.2-a", replace("B001Lamp"+qrField, ""), "Lamp Inc.", "L1", "https://mud.example/m1", "b8:27:eb:00:00:01", ""},
 		{"R9238-3.2.3-a", replace("B002L1"+qrField, ""), "Lamp Inc.", "", "https://mud.example/m1", "b8:27:eb:00:00:01", "no model"},
 		{"R9238-3.2.4-a query", replace("/m1", "/m1?x=1#y"), "Lamp Inc.", "L1", "https://mud.example/m1", "b8:27:eb:00:00:01", "query"},
 		{"R9238-3.2.4-a none", replace("M180", "M181"), "", "", "", "", "no MUD URL"},

@@ -27,7 +27,8 @@ func need(t *testing.T, what string, err error) {
 	t.Skipf("needs %s: %v", what, err)
 }
 
-// TestVM boots a machine for each way of telling replies on the LAN, and runs package guest in it.
+// TestVM boots a machine for each way of telling replies on the LAN, and runs package guest in it. Flows
+// that are offloaded end when their device is cut off (T-19, T-20).
 func TestVM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots emulated machines, which takes a minute or two")

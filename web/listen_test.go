@@ -98,6 +98,7 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
+// R8520-16-q.
 func TestAllowed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.sock")
 	must(t, os.WriteFile(path, nil, 0o600))
@@ -123,7 +124,7 @@ func TestAllowed(t *testing.T) {
 	check(own+1000, 4711, false)
 }
 
-// TestOtherUser lets another user connect to a socket whose mode would let it in (T23). The child is this test binary.
+// TestOtherUser lets another user connect to a socket whose mode would let it in (T23, R8520-16-o, R8520-16-q). The child is this test binary.
 func TestOtherUser(t *testing.T) {
 	if path := os.Getenv("MUDGUARD_TEST_SOCKET"); path != "" {
 		_, err := NewClient(path).Get(t.Context(), "/v1/status", nil)

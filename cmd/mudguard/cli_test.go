@@ -134,9 +134,9 @@ func lampView(text string) enforcer.DeviceView {
 			NextRefresh: testTime().Add(72 * time.Hour), Signer: "CN=Lamp" + text, Supported: true, Allows: "tcp/443 with api.lamp.example"},
 		Infrastructure: []string{"DHCP and DHCPv6 with this network", text},
 		ACEs: []enforcer.ACEView{{Direction: "from-device", ACL: "out4", ACE: "cloud" + text, Action: "accept", Text: "tcp/443 with api.lamp.example",
-			Decision: "applied", Packets: 3, Bytes: 180}, {Direction: "to-device", ACL: "in4", ACE: "cloud-in", Action: "accept", Text: "tcp", Decision: "replies only (T-01)"}},
+			Decision: "applied", Packets: 3, Bytes: 180}, {Direction: "to-device", ACL: "in4", ACE: "cloud-in", Action: "accept", Text: "tcp", Decision: "replies only (X-01)"}},
 		Names:    []enforcer.NameView{{Name: "api.lamp.example" + text, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}, {Name: "ntp.lamp.example"}},
-		Problems: []mud.Problem{{Path: "ietf-mud:mud", Row: "R8520-2-f", Severity: mud.SeverityNote, Message: "reject is applied as drop" + text}},
+		Problems: []mud.Problem{{Path: "ietf-mud:mud", Row: "X8520-2-f", Severity: mud.SeverityNote, Message: "reject is applied as drop" + text}},
 		Denials:  []enforcer.Denial{denial(1, text)},
 	}
 }

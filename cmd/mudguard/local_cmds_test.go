@@ -115,8 +115,8 @@ func TestLint(t *testing.T) {
 	}
 	var out bytes.Buffer
 	(&cli{out: &out}).printProblems("a.json", []mud.Problem{
-		{Path: "ietf-mud:mud", Row: "R8520-2-f", Severity: mud.SeverityError, Message: "it is wrong" + evil, Mend: `"a": 1` + evil},
-		{Row: "T-14", Severity: mud.SeverityNote, Message: "it is odd"}})
+		{Path: "ietf-mud:mud", Row: "X8520-2-f", Severity: mud.SeverityError, Message: "it is wrong" + evil, Mend: `"a": 1` + evil},
+		{Row: "X-14", Severity: mud.SeverityNote, Message: "it is odd"}})
 	golden(t, "lint", out.String())
 }
 
@@ -182,6 +182,16 @@ func TestVerify(t *testing.T) {
 		got := invoke("", append([]string{"verify"}, tc.args...)...)
 		if got.code != tc.code || !strings.Contains(got.out+got.err, tc.text) {
 			t.Errorf("verify %v: %+v", tc.args, got)
+		}
+	}
+}
+
+// R8520-1.6-d.
+func TestLanguage(t *testing.T) {
+	for locale, want := range map[string]string{"": "", "C": "", "C.UTF-8": "", "POSIX": "", "de": "de", "de_DE.UTF-8": "de-DE", "de_AT@euro": "de-AT",
+		"en_US": "en-US", "en\r\nHost: x": "", "../etc": ""} {
+		if got := language(locale); got != want {
+			t.Errorf("%q: %q, want %q", locale, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
 	"sync"
 
 	"mudguard/enforcer"
@@ -121,6 +122,18 @@ func (p *profiles) approved(u mud.URL, sha256 string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ok[u.String()+" "+sha256]
+}
+
+// language is the Accept-Language of a locale as LANG has it (R8520-1.6-d): "" where that names no language.
+func language(locale string) string {
+	m := regexp.MustCompile(`^([a-z]{2,3})(?:_([A-Z]{2}))?(?:[.@]|$)`).FindStringSubmatch(locale)
+	switch {
+	case m == nil:
+		return ""
+	case m[2] == "":
+		return m[1]
+	}
+	return m[1] + "-" + m[2]
 }
 
 func verified(d fetch.Document) enforcer.Verified {

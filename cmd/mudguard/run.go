@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -212,7 +213,8 @@ func (d *daemon) setUp() error {
 		CAFiles: d.cfg.Fetch.CAFiles, PrivateHosts: d.cfg.Fetch.PrivateHosts, Timeout: d.cfg.Fetch.Timeout,
 		AllowHosts: d.cfg.Fetch.AllowHosts, DenyHosts: d.cfg.Fetch.DenyHosts, MaxSize: d.cfg.Fetch.MaxSize, CacheDir: filepath.Join(d.cfg.StateDir, "profiles"),
 		Policy: fetch.Policy(d.cfg.Signatures.Policy), SignerCAFiles: d.cfg.Signatures.CAFiles,
-		Resolvers: d.askAt(), UserAgent: "mudguard/" + version, Refuse: d.onLAN, Head: head, Parse: parse,
+		Resolvers: d.askAt(), UserAgent: "mudguard/" + version,
+		Language: language(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_MESSAGES"), os.Getenv("LANG"))), Refuse: d.onLAN, Head: head, Parse: parse,
 	}, d.log)
 	if err != nil {
 		return err

@@ -5,10 +5,10 @@
 package answers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -32,6 +32,8 @@ type Learner struct {
 	Resolvers func() []netip.Addr // asked in order
 	Now       func() time.Time
 	OnError   func(error) // an answer whose addresses could not be put in, or was malformed
+
+	port uint16 // of the resolvers; 0: 53
 }
 
 // Held takes the IP packet of an answer that waits. When it returns the answer may go on: its addresses are in.
@@ -137,7 +139,7 @@ func (l *Learner) ask(ctx context.Context, name string, qtype uint16) error {
 	err := errNoResolver
 	for _, server := range l.Resolvers() {
 		var m *dns.Msg
-		if m, err = exchange(ctx, &q, server); err != nil {
+		if m, err = exchange(ctx, &q, netip.AddrPortFrom(server, cmp.Or(l.port, 53))); err != nil {
 			continue
 		}
 		if m.Rcode != dns.RcodeSuccess {
@@ -148,8 +150,8 @@ func (l *Learner) ask(ctx context.Context, name string, qtype uint16) error {
 	return err
 }
 
-func exchange(ctx context.Context, q *dns.Msg, server netip.Addr) (*dns.Msg, error) {
-	addr := net.JoinHostPort(server.String(), "53")
+func exchange(ctx context.Context, q *dns.Msg, server netip.AddrPort) (*dns.Msg, error) {
+	addr := server.String()
 	c := dns.Client{Timeout: timeout}
 	m, _, err := c.ExchangeContext(ctx, q, addr)
 	if err != nil || !m.Truncated {

@@ -83,7 +83,7 @@ func plainCases() []Case {
 	p := named(cloud443)
 	p.To = []ACE{cloud443}
 	return []Case{
-		lampWith("R8520-5-a R8520-8-b T-07 one declared flow", p,
+		lampWith("R8520-5-a R8519-3-b R8520-8-b T-07 one declared flow", p,
 			tcp("lamp", "cloud", 443, true),
 			logged(v6(tcp("lamp", "cloud", 443, false)), enforcer.LogOut),
 			logged(tcp("lamp", "cloud", 80, false), enforcer.LogOut),
@@ -106,7 +106,7 @@ func plainCases() []Case {
 			tcp("lamp", "cloud", 443, true), tcp("lamp", "evil", 443, false), tcp("cloud", "lamp", 443, false))...),
 		lampWith("R8520-8-b a name under IPv6 only", named(cloud443.Twin()),
 			tcp("lamp", "cloud", 443, false), v6(tcp("lamp", "cloud", 443, true))),
-		lampWith("R8520-4.8-c unsolicited parts of TCP flows", p, unsolicited("cloud", false)...),
+		lampWith("R8520-4.8-c T-21 unsolicited parts of TCP flows", p, unsolicited("cloud", false)...),
 	}
 }
 
@@ -126,10 +126,10 @@ func unsolicited(peer string, six bool) []Probe {
 // infrastructureCases are the defaults of RFC 8520 section 5 and what a network needs to work.
 func infrastructureCases() []Case {
 	return []Case{
-		lampWith("R8520-5-b R8520-A-a T-23 dns and ntp by default", named(), slices.Concat(both(
+		lampWith("R8520-5-b R8520-A-a R8520-17.7-a R9726-5-a R9761-4.2-a T-23 dns and ntp by default", named(), slices.Concat(both(
 			udp("lamp", "gateway", 53, true), udp("lamp", "gateway", 123, true), tcp("lamp", "gateway", 53, true),
 			udp("lamp", "cloud", 53, false), udp("lamp", "evil", 123, false), udp("lamp", "neighbour", 53, false),
-			tcp("lamp", "gateway", 853, false), udp("gateway", "lamp", 53, false)), []Probe{
+			tcp("lamp", "gateway", 853, false), tcp("lamp", "cloud", 853, false), tcp("lamp", "cloud", 443, false), udp("gateway", "lamp", 53, false)), []Probe{
 			Probe{Name: "gateway opens from its DNS port", From: "gateway", To: "lamp", Proto: "udp", Sport: 53, Dport: 42000},
 		})...),
 		lampWith("R8520-5-c a profile drops dns", named(

@@ -150,7 +150,7 @@ func classCases() []Case {
 	local := ACE{Both: true, Class: Group("local-networks"), Proto: "tcp", Remote: Eq(80)}
 	return []Case{
 		mapped, atGateway, mine,
-		lampWith("R8520-4.6-a T-15 classes that nobody mapped", named(toCtl,
+		lampWith("R8520-4.6-a R8520-17.7-a T-15 classes that nobody mapped", named(toCtl,
 			ACE{Both: true, Class: Class("controller", "urn:ietf:params:mud:gateway"), Proto: "tcp", Remote: Eq(8883)},
 			ACE{Both: true, Class: Group("my-controller"), Proto: "tcp", Remote: Eq(8883)}), both(
 			tcp("lamp", "hub", 8883, false), tcp("lamp", "gateway", 8883, false), tcp("lamp", "cloud", 8883, false))...),

@@ -32,7 +32,7 @@ type odd struct {
 }
 
 // TestScenarioOdd sends what a device may try beside plain packets: frames of other kinds, VLAN tags, fragments, extension
-// headers, packets to its own link by way of the gateway.
+// headers, packets to its own link by way of the gateway (T-18).
 func TestScenarioOdd(t *testing.T) {
 	for _, mode := range bridgeModes {
 		t.Run(string(mode), func(t *testing.T) {
@@ -252,7 +252,7 @@ func (l *lab) toLink() []odd {
 	}
 }
 
-// TestScenarioErrors: an ICMP error about a tracked flow reaches the device, one about no flow does not (T-22, T-48).
+// TestScenarioErrors: an ICMP error about a tracked flow reaches the device, one about no flow does not (T-22, T-48, R6092-10/18/36).
 func TestScenarioErrors(t *testing.T) {
 	for _, mode := range bridgeModes {
 		t.Run(string(mode), func(t *testing.T) {

@@ -127,7 +127,7 @@ func TestCacheAbsent(t *testing.T) {
 	must(t, none.Forget(s.url))
 }
 
-// A conditional request answered 304 costs one small answer and, within a day, no write (hardening 3.4).
+// A conditional request answered 304 costs one small answer and, within a day, no write (RAU-6-a, hardening 3.4).
 func TestCacheConditional(t *testing.T) {
 	s := store(t)
 	before := s.files(t)

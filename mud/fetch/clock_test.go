@@ -41,7 +41,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// A gateway that boots in 1970 gets its first profile: certificates that begin after the floor are no reason to refuse, those
+// T-35: a gateway that boots in 1970 gets its first profile: certificates that begin after the floor are no reason to refuse, those
 // that ended before it are. What it accepts so is judged again once the clock is set.
 func TestFetchWithoutClock(t *testing.T) {
 	floor := time.Now().AddDate(0, -2, 0)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func TestFetchSigned(t *testing.T) {
 	if len(seen) != 2 {
 		t.Fatalf("%d requests, want the file and its signature", len(seen))
 	}
-	for i, accept := range []string{mediaFile, mediaSignature} { // R8520-1.6-a, c, d, e and T-37
+	for i, accept := range []string{mediaFile, mediaSignature} { // R8520-1.6-a, R8520-1.6-c, R8520-1.6-d, R8520-1.6-e, R8520-16-o, T-37
 		h := seen[i].Header
 		if seen[i].Method != "GET" || h.Get("Accept") != accept || h.Get("Accept-Language") != "de" ||
 			h.Get("Accept-Encoding") != "identity" || h.Get("User-Agent") != "mudguard/1.2" || len(h) != 5 || h.Get("Connection") != "close" {
@@ -138,7 +139,7 @@ func TestFetchMismatch(t *testing.T) {
 	must(t, err) // equal once normalised
 }
 
-// What a server can do with a file. None of it is held: no file was had, except where it is none that can be read.
+// What a server can do with a file: R8520-1.6-l, RAU-5.3.2-a, T-33. None of it is held: no file was had, except where it is none that can be read.
 func TestFetchHostileServer(t *testing.T) {
 	body := func(b []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) }
@@ -257,7 +258,7 @@ func TestFetchRedirects(t *testing.T) {
 	}
 }
 
-// R8520-1.6-b: each way in which a web server's certificate can be wrong.
+// R8520-1.6-b, R8520-10.2-b: each way in which a web server's certificate can be wrong.
 func TestFetchTLS(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -352,7 +353,7 @@ func TestFetchNoServer(t *testing.T) {
 	}
 }
 
-// The daemon must not be led to LAN hosts by a device (R8520-1.6-l, T6).
+// The daemon must not be led to LAN hosts by a device (R8520-1.6-l, T-34, T6).
 func TestFetchPrivateAddress(t *testing.T) {
 	s := newSite(t)
 	s.put("/lamp", mediaFile, mudFile(s.at("/lamp"), ""))
@@ -371,6 +372,22 @@ func TestFetchPrivateAddress(t *testing.T) {
 	}
 	if n := len(s.requests()); n != 0 {
 		t.Errorf("%d requests got through", n)
+	}
+}
+
+// The signature is where the file says, whatever that is called and however it is served (R8520-13.1-c).
+func TestFetchSignaturePlace(t *testing.T) {
+	s, maker := newSite(t), makeCA(t, "Maker CA")
+	raw := mudFile(s.at("/lamp"), s.at("/signatures/1.bin"))
+	s.put("/lamp", mediaFile, raw)
+	s.put("/signatures/1.bin", "text/plain", sign(t, raw, makeSigner(t, maker)))
+	doc, err := newClient(t, s.config(maker)).Fetch(t.Context(), mudURL(t, s.at("/lamp")))
+	must(t, err)
+	if seen := s.requests(); !doc.Signed || len(seen) != 2 || seen[1].URL.Path != "/signatures/1.bin" {
+		t.Errorf("signed %v, asked %d times", doc.Signed, len(seen))
+	}
+	if !slices.ContainsFunc(doc.Problems, func(p mud.Problem) bool { return p.Row == "R8520-13.1-c" && p.Severity == mud.SeverityNote }) {
+		t.Errorf("no note about the media type in %+v", doc.Problems)
 	}
 }
 

@@ -54,6 +54,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
+// However many URLs somebody announces, so many are fetched at once and wait (R8520-1.6-l, T-34).
 func TestPoolBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// T-06: three baselines, the latest counts, within an hour and a month, spread by a tenth.
+// T-06, R8520-3.5-a, R8520-3.5-c, R8520-7-a, RAU-6-b, RAU-6-c, R8520-16-p: three baselines, the latest counts,
+// within an hour and a month, spread by a tenth.
 func TestNextRefresh(t *testing.T) {
 	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
 	const day = 24 * time.Hour
@@ -57,6 +58,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// RAU-6-b.
 func TestMaxAge(t *testing.T) {
 	for header, want := range map[string]time.Duration{
 		"": 0, "no-cache": 0, "max-age=60": time.Minute, "public, Max-Age=\"60\"": time.Minute, "max-age=-1": 0,

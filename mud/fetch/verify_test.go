@@ -21,7 +21,7 @@ func pool(ids ...*identity) *x509.CertPool {
 	return p
 }
 
-// RFC 8520 section 13: rows R8520-13-a to 13.2-f, T-27, T-36, T-37.
+// RFC 8520 section 13: R8520-13-a, R8520-13-b, R8520-13.1-a, R8520-13.1-b, R8520-13.2-c, R8520-13.2-e, R8520-11-f, T-36, T-37.
 func TestVerifyRefuses(t *testing.T) {
 	raw := mudFile("https://lamp.example/lamp", "https://lamp.example/lamp.p7s")
 	ca, rogue := makeCA(t, "Maker CA"), makeCA(t, "Maker CA")
@@ -137,6 +137,7 @@ func encrypted(t testing.TB, raw []byte, to *identity) []byte {
 	return sig
 }
 
+// R8520-13.1-b, R8520-13-b, R8520-11-f; no certificate here has an extended key usage (T-27).
 func TestVerifyAccepts(t *testing.T) {
 	raw := mudFile("https://lamp.example/lamp", "https://lamp.example/lamp.p7s")
 	ca := makeCA(t, "Maker CA")
