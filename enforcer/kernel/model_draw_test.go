@@ -82,7 +82,7 @@ func (d *modelDraw) usable(a netip.Addr) bool {
 	switch {
 	case !a.IsValid(), a == lamp.V4, a == lamp.V6, a.IsUnspecified(), a.IsLoopback(), a.IsLinkLocalUnicast(), a.Is4In6():
 		return false
-	case a == enforcedBroadcast, a.IsMulticast():
+	case a == allHosts, a.IsMulticast():
 		return d.world.Bridge // no router carries them
 	case d.world.site.OnLAN(a):
 		return hostOf(a).Name != "neighbour" || hostOf(a).Addr(a.Is6()) == a || slices.Contains(strangers, a.String())
@@ -212,7 +212,7 @@ func (d *modelDraw) complete(p model.Packet) model.Packet {
 	switch {
 	case p.Peer == gw.V4, p.Peer == gw.V6:
 		p.Place = model.Gateway
-	case p.Peer.IsMulticast(), p.Peer == enforcedBroadcast:
+	case p.Peer.IsMulticast(), p.Peer == allHosts:
 		p.Place, p.PeerMAC, p.Sent = model.Link, groupMAC(p.Peer), true
 	case d.world.site.OnLAN(p.Peer):
 		p.Place = model.Link
@@ -240,7 +240,7 @@ func (d *modelDraw) complete(p model.Packet) model.Packet {
 func (d *modelDraw) unasked(l *lab, first []sample) []sample {
 	var out []sample
 	for _, p := range first {
-		group := p.Peer.IsMulticast() || p.Peer == enforcedBroadcast
+		group := p.Peer.IsMulticast() || p.Peer == allHosts
 		if group && p.Proto == unix.IPPROTO_UDP && p.PeerPort != 0 {
 			q := p.Packet
 			q.Sent, q.Peer = false, enforcertest.HostNamed("cam").Addr(p.Peer.Is6())

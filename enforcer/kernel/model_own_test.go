@@ -42,12 +42,18 @@ func ownProfiles(t *testing.T) []modelFile {
 		From: []ace{{Net: "239.255.255.250/32", Proto: "udp", Remote: eq(1900)}, {Net: "224.0.0.0/4", Proto: "udp", Remote: eq(5353)},
 			ace{Net: "ff02::fb/128", Proto: "udp", Remote: eq(5353)}.Twin(), {Net: "192.168.77.1/32", Proto: "tcp", Remote: span(443, 444)},
 			{Both: true, Class: class("controller", "urn:example:hub"), Proto: "tcp"}, {Net: "203.0.113.0/24", Proto: "tcp", Remote: eq(80)},
-			{Both: true, Class: class("model", enforcertest.CamURL), Proto: "udp", Remote: op("lte", 1023)}, {Net: "192.168.0.0/16", Proto: "tcp"}},
+			{Both: true, Class: class("model", enforcertest.CamURL), Proto: "udp", Remote: op("lte", 1023)}, {Net: "192.168.0.0/16", Proto: "tcp"},
+			{Both: true}, {Both: true, Class: group("my-controller")}},
 		To: []ace{{Both: false, Proto: "udp", Local: eq(1900)}, {Both: true, Class: class("manufacturer", "example.org"), Proto: "tcp", Local: op("gte", 60000)},
-			{Both: true, Drop: true, Proto: "udp", Local: eq(5353)}, {Both: true, Class: group("local-networks")}}}
+			{Both: true, Drop: true, Proto: "udp", Local: eq(5353)}, {Both: true, Class: group("local-networks")},
+			{Net: "203.0.113.0/24", Proto: "tcp", Local: eq(8443)}, {Drop: true, Both: true, Proto: "tcp", Local: eq(8444)},
+			{Net: "203.0.113.0/24", Proto: "tcp", Local: span(8443, 8445)}}}
 	return []modelFile{own(t, drops, nil), own(t, directions, nil), own(t, groups, func(p *mud.Profile) {
 		p.ToDevice.ACEs[0].Match.Group = netip.MustParsePrefix("239.255.255.250/32") // RMX-2.3-a
 		p.FromDevice.ACEs[5].Match.RemoteMAC = enforcertest.MAC(enforcertest.HostNamed(portGateway).MAC)
+		p.ToDevice.ACEs[4].Match.RemoteMAC = p.FromDevice.ACEs[5].Match.RemoteMAC
+		p.ToDevice.ACEs[5].Match.RemoteMAC = enforcertest.MAC(enforcertest.HostNamed("hub").MAC)
+		p.FromDevice.ACEs[8].Match.EtherType, p.FromDevice.ACEs[8].Match.Family = new(uint16(0x88b5)), mud.FamilyAny
 		p.FromDevice.ACEs[7].Match.RemoteMAC = enforcertest.MAC(enforcertest.HostNamed("hub").MAC)
 	})}
 }
@@ -66,5 +72,5 @@ func own(t *testing.T, p enforcertest.Profile, change func(*mud.Profile)) modelF
 	if change != nil {
 		change(&read)
 	}
-	return modelFile{p.Model, read}
+	return modelFile{p.Model, read, problems}
 }

@@ -24,10 +24,11 @@ import (
 // modelPackets is how many random packets are judged twice, by the model and by the kernel, for each seed.
 const modelPackets = 100_000
 
-// modelFile is a profile of the model check and where it is from.
+// modelFile is a profile of the model check, and what was found wrong with its file.
 type modelFile struct {
-	name    string
-	profile mud.Profile
+	name     string
+	profile  mud.Profile
+	problems []mud.Problem
 }
 
 // TestModel compares the kernel with a model that knows nothing of the compiler, on random packets near what profiles say: of
@@ -88,7 +89,8 @@ type sample struct {
 
 func (r *modelRun) file(t *testing.T, l *lab, f modelFile, rnd *rand.Rand, n int) {
 	w := newModelWorld(l.mode, &f.profile)
-	l.enforce(t, &f.profile, w)
+	_, rules := w.ruleset(&f.profile)
+	l.enforce(t, rules)
 	d := newModelDraw(rnd, w, &f.profile)
 	m := model.New(&f.profile, w.World)
 	first := make([]sample, n)
@@ -104,7 +106,7 @@ func (r *modelRun) file(t *testing.T, l *lab, f modelFile, rnd *rand.Rand, n int
 	// The other side answers: in a flow, or alone, where the first packet was stopped. Then the first side goes on.
 	var answers, sequels []sample
 	for _, p := range first {
-		if p.answers() && !p.Peer.IsMulticast() && p.Peer != enforcedBroadcast && d.IntN(4) == 0 {
+		if p.answers() && !p.Peer.IsMulticast() && p.Peer != allHosts && d.IntN(4) == 0 {
 			answers = append(answers, p.answered())
 			if p.pass {
 				sequels = append(sequels, p.goesOn())
@@ -123,7 +125,7 @@ func (r *modelRun) file(t *testing.T, l *lab, f modelFile, rnd *rand.Rand, n int
 	}
 }
 
-var enforcedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+var allHosts = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // compare sends packets and reports each that the kernel judges otherwise than the model.
 func (r *modelRun) compare(t *testing.T, l *lab, f modelFile, list []sample) {
@@ -177,7 +179,8 @@ func newModelWorld(mode enforcer.BridgeMode, p *mud.Profile) *modelWorld {
 	w.Bridge = mode != enforcer.BridgeNone
 	w.Names, w.Devices = map[string][]netip.Addr{}, map[netip.Addr]mud.URL{}
 	w.Controllers = map[string][]netip.Addr{enforcer.ClassDNS: modelOwn, enforcer.ClassNTP: modelOwn}
-	w.MyController = modelController
+	w.remote(mud.Remote{Kind: mud.RemoteName, Value: "controller.example"}) // a member by name
+	w.MyController = slices.Concat(modelController, w.Names["controller.example"])
 	w.host("hub", "https://"+p.URL.Authority()+"/hub")
 	for _, a := range allACEs(p) {
 		for _, r := range a.Match.Remotes {
@@ -186,7 +189,7 @@ func newModelWorld(mode enforcer.BridgeMode, p *mud.Profile) *modelWorld {
 	}
 	w.site.NewFlows, w.site.NewFlowsBurst = enforcer.Rate{Count: 1e6, Per: time.Second}, 1e6 // limits are another test's
 	w.site.Queue = enforcer.QueueNone
-	w.site.MyControllers = map[mud.URL][]enforcer.Host{p.URL: asHosts(w.MyController)}
+	w.site.MyControllers = map[mud.URL][]enforcer.Host{p.URL: append(asHosts(modelController), enforcer.Host{Name: "controller.example"})}
 	w.site.Controllers = map[string][]enforcer.Host{}
 	for class, addrs := range w.Controllers {
 		w.site.Controllers[class] = asHosts(addrs)
@@ -241,9 +244,8 @@ func allACEs(p *mud.Profile) []mud.ACE {
 	return out
 }
 
-// enforce puts a profile into the kernel in one transaction, in place of the one before, and looks that it is there.
-func (l *lab) enforce(t *testing.T, p *mud.Profile, w *modelWorld) *enforcer.Compiled {
-	t.Helper()
+// ruleset compiles a profile for the lamp.
+func (w *modelWorld) ruleset(p *mud.Profile) (*enforcer.Compiled, enforcer.Ruleset) {
 	lamp := enforcertest.HostNamed("lamp")
 	c := enforcer.Compile(enforcer.Policy{Kind: enforcer.PolicyProfile, Profile: p}, &w.site)
 	members := []enforcer.Member{{MAC: lamp.MAC, Label: "lamp", Addrs: []netip.Addr{lamp.V4, lamp.V6}, URL: p.URL, Policy: c}}
@@ -257,17 +259,20 @@ func (l *lab) enforce(t *testing.T, p *mud.Profile, w *modelWorld) *enforcer.Com
 	for name, addrs := range w.Names {
 		names.Observe(enforcertest.Answer(name, addrs...), now)
 	}
-	next := enforcer.Build(&w.site, members, nil, func(set string) map[enforcer.Key]enforcer.Element { return names.Elements(set, now) })
+	return c, enforcer.Build(&w.site, members, nil, func(set string) map[enforcer.Key]enforcer.Element { return names.Elements(set, now) })
+}
+
+// enforce puts a ruleset into the kernel in one transaction, in place of the one before.
+func (l *lab) enforce(t *testing.T, next enforcer.Ruleset) {
+	t.Helper()
 	learned := takeLearned(next)
-	if err := l.nft.Apply(enforcer.Diff(l.rules, next)); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.nft.Learn(learned); err != nil {
-		t.Fatal(err)
+	for _, err := range []error{l.nft.Apply(enforcer.Diff(l.rules, next)), l.nft.Learn(learned)} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	l.rules = next
 	l.forget()
-	return c
 }
 
 // corpusProfiles gives the files of the corpus that can be read once they are converted, by name.
@@ -290,8 +295,8 @@ func corpusProfiles(t *testing.T) []modelFile {
 		if err != nil {
 			return err
 		}
-		if p, _, err := mud.ParseLegacy(raw); err == nil {
-			out = append(out, modelFile{strings.TrimPrefix(path, root+string(filepath.Separator)), p})
+		if p, problems, err := mud.ParseLegacy(raw); err == nil {
+			out = append(out, modelFile{strings.TrimPrefix(path, root+string(filepath.Separator)), p, problems})
 		}
 		return nil
 	})

@@ -6,8 +6,8 @@ import (
 	"mudguard/mud"
 )
 
-// matches says that the condition of an ACE holds for a packet of its policy's direction.
-func (m *Model) matches(a *mud.ACE, p Packet) bool {
+// matches says that the condition of an ACE holds for a packet of its policy's direction, in a flow that one side opens.
+func (m *Model) matches(a *mud.ACE, p Packet, byDevice bool) bool {
 	c := a.Match
 	switch {
 	case c.EtherType != nil, c.Group.IsValid():
@@ -20,7 +20,7 @@ func (m *Model) matches(a *mud.ACE, p Packet) bool {
 		return false
 	case c.ICMPType != nil && *c.ICMPType != p.Type, c.ICMPCode != nil && *c.ICMPCode != p.Code:
 		return false
-	case !m.frame(a, p):
+	case !m.frame(a, p, byDevice):
 		return false
 	}
 	for _, r := range c.Remotes {
@@ -37,9 +37,9 @@ func holds(c mud.Ports, port uint16) bool {
 
 // frame compares Ethernet addresses. Where the LAN is no bridge the frame to the device is not made yet when flows of its
 // peers are judged: an accept with such a condition is not applied, and a drop drops more (T-13).
-func (m *Model) frame(a *mud.ACE, p Packet) bool {
+func (m *Model) frame(a *mud.ACE, p Packet, byDevice bool) bool {
 	none := mud.MACMatch{}
-	if !p.Sent && !m.world.Bridge {
+	if !byDevice && !m.world.Bridge {
 		return a.Action == mud.Drop || a.Match.RemoteMAC == none && a.Match.LocalMAC == none
 	}
 	return hasMAC(a.Match.RemoteMAC, p.PeerMAC) && hasMAC(a.Match.LocalMAC, p.DeviceMAC)

@@ -214,7 +214,7 @@ func (m *Model) first(p Packet, byDevice bool) *mud.ACE {
 	}
 	for i := range policy.ACEs {
 		a := &policy.ACEs[i]
-		if a.Refused == "" && opener(a, byDevice) && m.matches(a, p) && !(opening(p, byDevice) && m.opensNothing(a, p)) {
+		if a.Refused == "" && opener(a, byDevice) && m.matches(a, p, byDevice) && !(opening(p, byDevice) && m.opensNothing(a, p)) {
 			return a
 		}
 	}
@@ -243,11 +243,23 @@ func (m *Model) opensNothing(a *mud.ACE, p Packet) bool {
 		return false
 	case p.Sent:
 		return p.Place == Gateway && !slices.ContainsFunc(a.Match.Remotes, single)
-	case m.profile.FromDevice == nil || a.Match.Initiated != mud.DirectionAny:
+	}
+	return mirrored(m.profile, a)
+}
+
+// RepliesOnly says that an ACE of one of a profile's policies lets nobody open a flow (T-01, T-02).
+func RepliesOnly(p *mud.Profile, a *mud.ACE, fromDevice bool) bool {
+	return a.Action == mud.Accept && (!opener(a, fromDevice) || !fromDevice && mirrored(p, a))
+}
+
+// mirrored says that an ACE of to-device describes the answers to what one of from-device accepts.
+func mirrored(p *mud.Profile, a *mud.ACE) bool {
+	if p.FromDevice == nil || a.Match.Initiated != mud.DirectionAny || a.Match.EtherType != nil {
 		return false
 	}
-	return slices.ContainsFunc(m.profile.FromDevice.ACEs, func(f mud.ACE) bool {
-		return f.Refused == "" && f.Action == mud.Accept && f.Match.Initiated != mud.ToDevice && mirrors(f.Match, a.Match)
+	return slices.ContainsFunc(p.FromDevice.ACEs, func(f mud.ACE) bool {
+		return f.Refused == "" && f.Action == mud.Accept && f.Match.Initiated != mud.ToDevice && f.Match.EtherType == nil &&
+			mirrors(f.Match, a.Match)
 	})
 }
 
