@@ -115,9 +115,7 @@ func (r *modelRun) file(t *testing.T, l *lab, f modelFile, rnd *rand.Rand, n int
 			}
 		}
 	}
-	for _, q := range d.unasked(l, first) {
-		answers = append(answers, q)
-	}
+	answers = append(answers, d.unasked(l, first)...)
 	for _, later := range [][]sample{answers, sequels} {
 		for i := range later {
 			later[i].pass, later[i].why = m.Judge(later[i].Packet)
