@@ -21,6 +21,7 @@ func ownProfiles(t *testing.T) []modelFile {
 		From: []ace{{Drop: true, Both: true, Proto: "tcp", Remote: eq(23)}, cloud, cloud.Twin(), ntp, {Net: "198.18.0.0/25", Proto: "tcp"},
 			{Both: true, Class: class("controller", mud.ClassDNS), Proto: "udp", Drop: true, Remote: eq(53)},
 			{Both: true, Class: group("local-networks"), Proto: "tcp", Remote: op("neq", 80)}, {Drop: true, Both: true, Class: group("my-controller")},
+			{Net: "192.168.77.0/24", Proto: "udp", Remote: eq(80)}, // not this gateway, though it is in that network
 			{Name: "cloud.example", ICMP: icmp(8)}, ace{Name: "cloud.example", ICMP: icmp(128)}.Twin()},
 		To: []ace{{Drop: true, Both: true, Proto: "tcp", Local: eq(24)}, cloud, ntp, {Drop: true, Name: "cloud.example", ICMP: icmp(0)},
 			{Both: true, Class: group("local-networks"), Proto: "tcp", Local: span(22, 30), Initiated: "to-device"},
