@@ -42,7 +42,9 @@ func TestModel(t *testing.T) {
 }
 
 func checkModel(t *testing.T, files []modelFile, seed uint64, packets int) {
+	all := len(files)
 	files = slices.DeleteFunc(files, func(f modelFile) bool { return !modelled(&f.profile) })
+	t.Logf("%d of %d profiles state no policy, or have conditions on header fields", all-len(files), all)
 	total := &modelRun{seed: seed}
 	modes := []enforcer.BridgeMode{enforcer.BridgeMark, enforcer.BridgeStateless, enforcer.BridgeNone}
 	each := 1 + packets*11/10/(len(modes)*len(files)) // a tenth more, as not all can be known
