@@ -44,6 +44,16 @@ func TestLibrariesStandAlone(t *testing.T) {
 	}
 }
 
+// A second opinion that shares code with the first is none: the model of the kernel's tests knows the parsed profile only.
+func TestModelStandsAlone(t *testing.T) {
+	const model = "mudguard/enforcer/enforcertest/model"
+	for _, dep := range goList(t, "-deps", model) {
+		if strings.HasPrefix(dep, "mudguard/") && dep != model && dep != "mudguard/mud" {
+			t.Errorf("%s depends on %s", model, dep)
+		}
+	}
+}
+
 // The product runs no other programs, and nothing that cost megabytes when it was measured comes back (ecosystem.md 3.1).
 func TestProductImports(t *testing.T) {
 	own := goList(t, "-f", `{{if ne .Name "main_test"}}{{.ImportPath}}{{range .Imports}} {{.}}{{end}}{{"\n"}}{{end}}`, "./...")

@@ -257,12 +257,14 @@ func (b *builder) endChains() {
 	guard := []Rule{
 		{Exprs: []Expr{CtState{"invalid"}, Counter{}, drop}, Comment: "not part of any flow"},
 		{Exprs: []Expr{L4{protoTCP}, notSYN, Counter{}, drop}, Comment: "not part of any flow"},
+		{Exprs: []Expr{CtReply{}, L4{protoICMP}, Counter{}, drop}, Comment: "answer to what was denied"},
+		{Exprs: []Expr{CtReply{}, L4{protoICMPv6}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{NoRouteBack{}, goTo("denied_spoof")}, Comment: "source address is not of this network"},
 		{Exprs: []Expr{Limit{By: ByEtherSrc, Set: setNewFlows, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
 			Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"},
 	}
 	if s.NoFib {
-		guard = slices.Delete(guard, 2, 3)
+		guard = slices.Delete(guard, 4, 5)
 	}
 	b.inet.chain(Chain{Name: chainGuard, Rules: guard})
 	b.end(b.inet, "denied_spoof", LogSpoof, drop, Limit{By: ByEtherSrc, Set: setDenials})

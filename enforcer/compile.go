@@ -107,13 +107,15 @@ func (c *compiler) profileRules() (out, in direction) {
 	return out, in
 }
 
+// aces gives what of a policy is applied. An ACE about what reaches the device by a group (RMX-2.3-a) says nothing of what is
+// sent to it alone, and only that is judged.
 func aces(p *mud.Policy) []*mud.ACE {
 	if p == nil {
 		return nil
 	}
 	var out []*mud.ACE
 	for i := range p.ACEs {
-		if p.ACEs[i].Refused == "" {
+		if p.ACEs[i].Refused == "" && !p.ACEs[i].Match.Group.IsValid() {
 			out = append(out, &p.ACEs[i])
 		}
 	}

@@ -284,3 +284,21 @@ func countElements(list []enforcer.SetElements, set string) int {
 	}
 	return n
 }
+
+// TestAnswerToWhatWasDenied: T-21. Behind a bridge a packet from outside is tracked before it is denied; the device's answer to
+// an ICMP query is none to an admitted flow then, and opens none either, even where it may send its peer anything.
+func TestAnswerToWhatWasDenied(t *testing.T) {
+	for _, mode := range bridgeModes {
+		site := enforcertest.Site(mode)
+		p := parse(t, enforcertest.Profile{URL: enforcertest.LampURL, From: []enforcertest.ACE{{Net: "203.0.113.0/24"}}}.JSON())
+		m := member(&site, 20, enforcer.Compile(enforcer.Policy{Kind: enforcer.PolicyProfile, Profile: p}, &site))
+		rules := enforcer.Build(&site, []enforcer.Member{m}, nil, nil)
+		answer := enforcer.Packet{In: enforcertest.LAN, Out: enforcertest.WAN, SrcMAC: m.MAC, State: "established", Reply: true,
+			Flow: enforcer.Flow{Src: m.Addrs[0], Dst: netip.MustParseAddr("203.0.113.9"), Proto: 1}}
+		query := answer
+		query.State, query.Reply, query.ICMPType = "new", false, 8
+		if !enforcer.Evaluate(rules, &site, query, nil).Accept || enforcer.Evaluate(rules, &site, answer, nil).Accept {
+			t.Errorf("%s: its own query is stopped, or its answer to one that was denied passes", mode)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func TestNewlyAllowed(t *testing.T) {
 	yes := func(m mud.Match) mud.ACE { return ace(mud.Accept, m) }
 	no := func(m mud.Match) mud.ACE { return ace(mud.Drop, m) }
 	a, b := tcp(name("a.example"), ports(443, 443)), tcp(name("b.example"), ports(443, 443))
+	group := mud.Match{Family: mud.IPv4, LocalPort: ports(1900, 1900), Group: netip.MustParsePrefix("239.255.255.250/32")} // RMX-2.3-a
 	in := func(p *mud.Profile, list ...mud.ACE) *mud.Profile { p.ToDevice.ACEs = list; return p }
 	for what, c := range map[string]struct {
 		old, next *mud.Profile
@@ -54,6 +55,8 @@ func TestNewlyAllowed(t *testing.T) {
 		"everything":             {profileOf(yes(a)), profileOf(yes(mud.Match{})), "everything"},
 		"another direction":      {profileOf(yes(a)), in(profileOf(yes(a)), yes(tcp(name("c.example"), ports(22, 22)))), "being reached"},
 		"only a mirror":          {profileOf(yes(a)), in(profileOf(yes(a)), yes(a)), ""},
+		"a group":                {profileOf(yes(a)), in(profileOf(yes(a)), yes(group)), ""},
+		"more than a group":      {in(profileOf(yes(a)), yes(group)), in(profileOf(yes(a)), yes(mud.Match{Family: mud.IPv4, LocalPort: group.LocalPort})), "being reached"},
 		"no policy":              {profileOf(yes(a)), &mud.Profile{}, "everything"},
 		"from no policy":         {&mud.Profile{}, profileOf(yes(a)), ""},
 		"one that is refused":    {profileOf(yes(a)), profileOf(yes(a), mud.ACE{Action: mud.Accept, Match: b, Refused: "no"}), ""},

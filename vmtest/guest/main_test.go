@@ -131,7 +131,7 @@ func play(mode string) {
 // notHere are tests that only take long, or need nothing that this kernel has and the host may lack; and one row that
 // wants more than is done: with bridge connection tracking a device's first packet to a peer that it may open flows to
 // need not be a SYN, so that flows which were there before us go on.
-const notHere = "^(TestMany|TestConcurrent)|^TestScenario/^(netfilter|stateless|none)$|" +
+const notHere = "^(TestMany|TestConcurrent|TestModel|TestEveryProfile)|^TestScenario/^(netfilter|stateless|none)$|" +
 	"^TestScenarioOnKernel$/^conntrack$/literal_reading:_R8520-4.8-b.*neighbour"
 
 // contract runs the tests of package kernel.
