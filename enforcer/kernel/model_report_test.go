@@ -13,7 +13,7 @@ import (
 )
 
 // TestEveryProfile puts every profile into a kernel, each in place of the one before, reads it back, and reports what becomes
-// of its ACEs. T-01 T-02 T-13 T-14 R8520-3.8-a
+// of its ACEs. T-01 T-02 T-13 T-14
 func TestEveryProfile(t *testing.T) {
 	for _, mode := range []enforcer.BridgeMode{enforcer.BridgeMark, enforcer.BridgeNone} {
 		t.Run("own/"+string(mode), func(t *testing.T) { everyProfile(t, mode, ownProfiles(t)) })
