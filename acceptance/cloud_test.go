@@ -48,7 +48,7 @@ func newCloud(t *testing.T, in *space) *cloud {
 		t.Fatal(err)
 	}
 	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, names: map[string][]netip.Addr{}}
-	for _, host := range []string{"maker.example", "other.example", "untrusted.example"} {
+	for _, host := range []string{"maker.example", "maker2.example", "other.example", "untrusted.example", "expired.example", "self.example"} {
 		c.name(host, netip.MustParseAddr(makerAddr))
 	}
 	c.name("down.example", netip.MustParseAddr("203.0.113.201"))
@@ -74,8 +74,8 @@ func (c *cloud) web(in *space) {
 	srv := &http.Server{Handler: c, ErrorLog: log.New(io.Discard, "", 0)}
 	c.t.Cleanup(func() { srv.Close() })
 	config := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if hello.ServerName == "untrusted.example" {
-			return &c.pki.wrongWeb, nil
+		if bad, ok := c.pki.badWeb[hello.ServerName]; ok {
+			return &bad, nil
 		}
 		return &c.pki.web, nil
 	}}
@@ -138,9 +138,15 @@ func lampProfile(name string) enforcertest.Profile {
 // publish signs a profile and puts it on the web, and gives its URL.
 func (c *cloud) publish(name string, p enforcertest.Profile) string {
 	c.t.Helper()
+	return c.publishBy(c.pki.signer, name, p)
+}
+
+// publishBy is publish with another signer.
+func (c *cloud) publishBy(by identity, name string, p enforcertest.Profile) string {
+	c.t.Helper()
 	raw := p.JSON()
 	c.file("/"+name+".json", raw)
-	c.file("/"+name+".p7s", sign(c.t, raw, c.pki.signer))
+	c.file("/"+name+".p7s", sign(c.t, raw, by))
 	return p.URL
 }
 

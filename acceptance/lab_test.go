@@ -17,6 +17,7 @@ import (
 // lab is a gateway with its LAN and the Internet behind it.
 type lab struct {
 	*testing.T
+	home    *testing.T // the test that made it; the daemon lives as long, also where a subtest started it
 	dir     string
 	gw, wan *space
 	cloud   *cloud
@@ -37,7 +38,7 @@ const (
 func newLab(t *testing.T, bridge bool) *lab {
 	t.Helper()
 	need(t)
-	l := &lab{T: t, bridge: bridge, log: &logBuffer{}, gw: newSpace(t, "gw"), wan: newSpace(t, "wan")}
+	l := &lab{T: t, home: t, bridge: bridge, log: &logBuffer{}, gw: newSpace(t, "gw"), wan: newSpace(t, "wan")}
 	var err error
 	if l.dir, err = os.MkdirTemp(scratch, "l"); err != nil {
 		t.Fatal(err)
@@ -120,6 +121,16 @@ func (l *lab) dnsmasq(more ...string) *process {
 		return ""
 	})
 	return p
+}
+
+// run makes a part of the test a subtest, to which the lab belongs meanwhile: its devices go when it ends.
+func (l *lab) run(name string, part func()) {
+	l.T.Run(name, func(t *testing.T) {
+		outer := l.T
+		l.T = t
+		defer func() { l.T = outer }()
+		part()
+	})
 }
 
 // device is a host on the LAN.
@@ -237,7 +248,7 @@ func (l *lab) launch() *process {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.daemon = launch(l.T, l.gw, bin, "run", "--config", l.file("mudguard.yaml", string(raw), 0o644))
+	l.daemon = launch(l.home, l.gw, bin, "run", "--config", l.file("mudguard.yaml", string(raw), 0o644))
 	l.log = l.daemon.log
 	return l.daemon
 }
@@ -291,6 +302,7 @@ type view struct {
 	State     string    `json:"state"`
 	Policy    string    `json:"policy"`
 	Reason    string    `json:"reason"`
+	Source    string    `json:"source"`
 	LastSeen  time.Time `json:"last_seen"`
 	Names     []struct {
 		Name      string   `json:"name"`
