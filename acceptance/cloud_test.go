@@ -37,6 +37,7 @@ type cloud struct {
 	mu       sync.Mutex
 	pages    map[string]http.HandlerFunc
 	requests int
+	byPath   map[string]int // requests
 	names    map[string][]netip.Addr
 	next     int // in the pool of cloud.example
 }
@@ -47,7 +48,7 @@ func newCloud(t *testing.T, in *space) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, names: map[string][]netip.Addr{}}
+	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, byPath: map[string]int{}, names: map[string][]netip.Addr{}}
 	for _, host := range []string{"maker.example", "maker2.example", "other.example", "untrusted.example", "expired.example", "self.example"} {
 		c.name(host, netip.MustParseAddr(makerAddr))
 	}
@@ -87,6 +88,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	page := c.pages[r.URL.Path]
 	c.requests++
+	c.byPath[r.URL.Path]++
 	c.mu.Unlock()
 	if page == nil {
 		http.NotFound(w, r)
@@ -99,6 +101,13 @@ func (c *cloud) fetches() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.requests
+}
+
+// asked is how often one file was asked for.
+func (c *cloud) asked(path string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byPath[path]
 }
 
 func (c *cloud) page(path string, f http.HandlerFunc) {

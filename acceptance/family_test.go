@@ -59,15 +59,17 @@ func (f family) net(n int) string {
 	return f.host(n) + "/32"
 }
 
+func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
 // to is the probe of a TCP connection.
 func (l *lab) to(what string, from *space, host string, port int, want bool) probe {
-	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	addr := hostPort(host, port)
 	return probe{what + " (" + addr + ")", func() error { return from.tcp(addr) }, want}
 }
 
 // from is the probe of a TCP connection from one of several addresses that a host has.
 func (l *lab) from(source, what string, from *space, host string, port int, want bool) probe {
-	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	addr := hostPort(host, port)
 	return probe{what + " (" + source + " -> " + addr + ")", func() (err error) {
 		d := net.Dialer{Timeout: oneTry, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
 		d.SetMultipathTCP(false)
@@ -83,4 +85,17 @@ func (l *lab) from(source, what string, from *space, host string, port int, want
 		_, err = c.Read(make([]byte, 2))
 		return err
 	}, want}
+}
+
+// arrived counts the new connections that reach a host at the ports of these tests, from the first call on; the Internet's are not
+// told apart, so they are none.
+func (l *lab) arrived(s *space) int {
+	l.Helper()
+	if s == l.wan {
+		return 0
+	}
+	s.in(l.T, `nft list table inet seen >/dev/null 2>&1 || nft 'add table inet seen; add counter inet seen hits
+		add chain inet seen pre { type filter hook prerouting priority -300; }
+		add rule inet seen pre tcp dport 7000 tcp flags syn / syn,ack counter name hits'`)
+	return l.counted(s, "seen")
 }

@@ -86,10 +86,13 @@ func (l *lab) wire() {
 }
 
 // sunk is how many packets reached the sink.
-func (l *lab) sunk() int {
+func (l *lab) sunk() int { return l.counted(l.wan, "sink") }
+
+// counted is what the counter "hits" of a table has.
+func (l *lab) counted(s *space, table string) int {
 	l.Helper()
 	var n, bytes int
-	out := l.wan.in(l.T, "nft list counter inet sink hits")
+	out := s.in(l.T, "nft list counter inet "+table+" hits")
 	i := strings.Index(out, "packets")
 	if i < 0 {
 		l.Fatalf("no counter in %s", out)
@@ -253,6 +256,13 @@ func (l *lab) launch() *process {
 	return l.daemon
 }
 
+// restart crashes the daemon and starts it again.
+func (l *lab) restart() {
+	l.Helper()
+	l.daemon.kill()
+	l.start()
+}
+
 // cli runs one of mudguard's commands, and gives what it says and its exit code.
 func (l *lab) cli(args ...string) (out, errs string, code int) {
 	l.Helper()
@@ -310,12 +320,18 @@ type view struct {
 	} `json:"names"`
 }
 
+// decode reads what a command says as JSON.
+func (l *lab) decode(into any, args ...string) {
+	l.Helper()
+	if err := json.Unmarshal([]byte(l.order(args...)), into); err != nil {
+		l.fatal("mudguard %s: %v", strings.Join(args, " "), err)
+	}
+}
+
 func (l *lab) view(d *device) (v view) {
 	l.Helper()
 	var list []view
-	if err := json.Unmarshal([]byte(l.order("devices", "--json", "--socket", filepath.Join(l.dir, "s"))), &list); err != nil {
-		l.fatal("devices --json: %v", err)
-	}
+	l.decode(&list, "devices", "--json", "--socket", filepath.Join(l.dir, "s"))
 	for _, v := range list {
 		if v.MAC == d.mac {
 			return v
