@@ -353,5 +353,5 @@ func (l *lab) becomes(d *device, state, reason string) view {
 	if why != "" {
 		l.fatal("%s did not become %s (%q): %s", d.name, state, reason, why)
 	}
-	return v
+	return l.view(d) // one more round of the daemon: what it said is in the kernel and on the disk now
 }
