@@ -182,6 +182,16 @@ func (l *lab) iot7(f family) {
 // cut shows that an open flow of a device ended, and that the kernel follows none of its flows.
 func (l *lab) cut(s *stream, d *device, f family) {
 	l.Helper()
+	l.ended(s)
+	list := "conntrack -L -f " + pickText(f.six, "ipv6", "ipv4") + " -s " + f.of(d) + " -p tcp --state ESTABLISHED 2>/dev/null"
+	if out := l.gw.in(l.T, list); strings.TrimSpace(out) != "" {
+		l.complain("flows of a device without policy: %s", out)
+	}
+}
+
+// ended shows that an open flow broke.
+func (l *lab) ended(s *stream) {
+	l.Helper()
 	select { // it gives up three seconds after the last echo
 	case err := <-s.done:
 		if err == nil {
@@ -189,10 +199,6 @@ func (l *lab) cut(s *stream, d *device, f family) {
 		}
 	case <-time.After(patience):
 		l.complain("an open flow goes on: %s", l.gw.in(l.T, "conntrack -L 2>&1; conntrack -L -f ipv6 2>&1"))
-	}
-	list := "conntrack -L -f " + pickText(f.six, "ipv6", "ipv4") + " -s " + f.of(d) + " -p tcp --state ESTABLISHED 2>/dev/null"
-	if out := l.gw.in(l.T, list); strings.TrimSpace(out) != "" {
-		l.complain("flows of a device without policy: %s", out)
 	}
 }
 
