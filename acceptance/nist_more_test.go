@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-const lights = "https://lights.example/hub"
+const lights = "https://lights.example/hub" // a class of controllers
 
 // lateral is a case of IoT-6: who is in the class, and who is not.
 type lateral struct {
@@ -18,7 +19,8 @@ type lateral struct {
 	toDevice    bool                    // the class may open flows, not the device
 }
 
-// IoT-6: devices of one switch reach each other by their classes, in the direction that the file says.
+// IoT-6: devices of one switch reach each other by their classes, in the direction that the file says. R8520-4.1-a, R8520-4.2-a,
+// R8520-4.4-a, R8520-4.7-a, R8520-16-i.
 func (l *lab) iot6(nb *device, f family) {
 	p1, p2 := l.device("p1"), l.device("p2")
 	for i, p := range []*device{p1, p2} {
@@ -63,6 +65,7 @@ func (l *lab) heardOf(d *device, f family) {
 	})
 }
 
+// lateral boots T with a file about one class, and tries both sides.
 func (l *lab) lateral(f family, c lateral) {
 	l.Helper()
 	t, name := l.device("t"), f.file(c.name)
@@ -123,7 +126,7 @@ func (l *lab) iot9(f family) {
 			probes = append(probes, l.to("T -> an address of the name", d.space, a.String(), 8883, true),
 				l.to("T -> it at another port", d.space, a.String(), 80, false))
 		}
-		l.try("round", probes)
+		l.try(fmt.Sprintf("round %d", round), probes)
 	}
 	l.sameNames(d, host, open)
 }

@@ -14,7 +14,8 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// The functional demonstration of NIST SP 1800-15 (standards.md 11.1), each case with IPv4 and, which NIST did not, with IPv6.
+// The functional demonstration of NIST SP 1800-15 (standards.md 11.1), each case with IPv4 and, which NIST did not, with IPv6. The
+// IPv6 twins of IoT-1, IoT-7, IoT-8 and IoT-10 have a DHCPv6 lease and option 112; those of the others announce by DHCPv4.
 func TestNIST(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)
@@ -47,7 +48,7 @@ func (l *lab) only(d *device, f family, access bool) []probe {
 		l.to("T -> W2", d.space, f.host(12), 8883, false), l.to("T -> gateway's SSH", d.space, f.gateway(d), 22, false)}
 }
 
-// file6 is the name of a file of a case.
+// file is the name of a file of a case: each family has its own.
 func (f family) file(name string) string { return pickText(f.six, name+"6", name) }
 
 // IoT-1: a device announces its URL with the lease, its file and signature are fetched and verified, and its profile is in force
