@@ -89,7 +89,7 @@ func (l *lab) iot1(f family) {
 }
 
 // IoT-2: the file server's certificate is not valid, or nobody is there: the local policy for such devices is installed, which is
-// to block or, where it is so configured, to allow.
+// to block or, where it is so configured, to allow. R8520-10.2-b.
 func (l *lab) iot2(f family) {
 	l.cloud.publish("iot2", declared("iot2"))
 	var devices []*device

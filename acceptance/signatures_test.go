@@ -87,7 +87,7 @@ func (l *lab) refuses(c badFile) {
 }
 
 // Every signature and URL that must not count, with a device that would have its profile's access if it did.
-// R8520-13.2-a, R8520-13.2-b, R8520-13.2-e, R8520-13.2-f, R8520-13.1-d.
+// R8520-13.2-a, R8520-13.2-b, R8520-13.2-e, R8520-13.2-f, R8520-13.1-c, R8520-13.1-d.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)
