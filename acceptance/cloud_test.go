@@ -37,6 +37,7 @@ type cloud struct {
 	mu       sync.Mutex
 	pages    map[string]http.HandlerFunc
 	requests int
+	byPath   map[string]int // requests
 	names    map[string][]netip.Addr
 	next     int // in the pool of cloud.example
 }
@@ -47,8 +48,8 @@ func newCloud(t *testing.T, in *space) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, names: map[string][]netip.Addr{}}
-	for _, host := range []string{"maker.example", "other.example", "untrusted.example"} {
+	c := &cloud{t: t, pki: p, pages: map[string]http.HandlerFunc{}, byPath: map[string]int{}, names: map[string][]netip.Addr{}}
+	for _, host := range []string{"maker.example", "maker2.example", "other.example", "untrusted.example", "expired.example", "self.example"} {
 		c.name(host, netip.MustParseAddr(makerAddr))
 	}
 	c.name("down.example", netip.MustParseAddr("203.0.113.201"))
@@ -74,8 +75,8 @@ func (c *cloud) web(in *space) {
 	srv := &http.Server{Handler: c, ErrorLog: log.New(io.Discard, "", 0)}
 	c.t.Cleanup(func() { srv.Close() })
 	config := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if hello.ServerName == "untrusted.example" {
-			return &c.pki.wrongWeb, nil
+		if bad, ok := c.pki.badWeb[hello.ServerName]; ok {
+			return &bad, nil
 		}
 		return &c.pki.web, nil
 	}}
@@ -87,6 +88,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	page := c.pages[r.URL.Path]
 	c.requests++
+	c.byPath[r.URL.Path]++
 	c.mu.Unlock()
 	if page == nil {
 		http.NotFound(w, r)
@@ -99,6 +101,13 @@ func (c *cloud) fetches() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.requests
+}
+
+// asked is how often one file was asked for.
+func (c *cloud) asked(path string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byPath[path]
 }
 
 func (c *cloud) page(path string, f http.HandlerFunc) {
@@ -138,9 +147,15 @@ func lampProfile(name string) enforcertest.Profile {
 // publish signs a profile and puts it on the web, and gives its URL.
 func (c *cloud) publish(name string, p enforcertest.Profile) string {
 	c.t.Helper()
+	return c.publishBy(c.pki.signer, name, p)
+}
+
+// publishBy is publish with another signer.
+func (c *cloud) publishBy(by identity, name string, p enforcertest.Profile) string {
+	c.t.Helper()
 	raw := p.JSON()
 	c.file("/"+name+".json", raw)
-	c.file("/"+name+".p7s", sign(c.t, raw, c.pki.signer))
+	c.file("/"+name+".p7s", sign(c.t, raw, by))
 	return p.URL
 }
 

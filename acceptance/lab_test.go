@@ -17,6 +17,7 @@ import (
 // lab is a gateway with its LAN and the Internet behind it.
 type lab struct {
 	*testing.T
+	home    *testing.T // the test that made it; the daemon lives as long, also where a subtest started it
 	dir     string
 	gw, wan *space
 	cloud   *cloud
@@ -37,7 +38,7 @@ const (
 func newLab(t *testing.T, bridge bool) *lab {
 	t.Helper()
 	need(t)
-	l := &lab{T: t, bridge: bridge, log: &logBuffer{}, gw: newSpace(t, "gw"), wan: newSpace(t, "wan")}
+	l := &lab{T: t, home: t, bridge: bridge, log: &logBuffer{}, gw: newSpace(t, "gw"), wan: newSpace(t, "wan")}
 	var err error
 	if l.dir, err = os.MkdirTemp(scratch, "l"); err != nil {
 		t.Fatal(err)
@@ -85,10 +86,13 @@ func (l *lab) wire() {
 }
 
 // sunk is how many packets reached the sink.
-func (l *lab) sunk() int {
+func (l *lab) sunk() int { return l.counted(l.wan, "sink") }
+
+// counted is what the counter "hits" of a table has.
+func (l *lab) counted(s *space, table string) int {
 	l.Helper()
 	var n, bytes int
-	out := l.wan.in(l.T, "nft list counter inet sink hits")
+	out := s.in(l.T, "nft list counter inet "+table+" hits")
 	i := strings.Index(out, "packets")
 	if i < 0 {
 		l.Fatalf("no counter in %s", out)
@@ -120,6 +124,16 @@ func (l *lab) dnsmasq(more ...string) *process {
 		return ""
 	})
 	return p
+}
+
+// run makes a part of the test a subtest, to which the lab belongs meanwhile: its devices go when it ends.
+func (l *lab) run(name string, part func()) {
+	l.T.Run(name, func(t *testing.T) {
+		outer := l.T
+		l.T = t
+		defer func() { l.T = outer }()
+		part()
+	})
 }
 
 // device is a host on the LAN.
@@ -237,9 +251,16 @@ func (l *lab) launch() *process {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.daemon = launch(l.T, l.gw, bin, "run", "--config", l.file("mudguard.yaml", string(raw), 0o644))
+	l.daemon = launch(l.home, l.gw, bin, "run", "--config", l.file("mudguard.yaml", string(raw), 0o644))
 	l.log = l.daemon.log
 	return l.daemon
+}
+
+// restart crashes the daemon and starts it again.
+func (l *lab) restart() {
+	l.Helper()
+	l.daemon.kill()
+	l.start()
 }
 
 // cli runs one of mudguard's commands, and gives what it says and its exit code.
@@ -291,6 +312,7 @@ type view struct {
 	State     string    `json:"state"`
 	Policy    string    `json:"policy"`
 	Reason    string    `json:"reason"`
+	Source    string    `json:"source"`
 	LastSeen  time.Time `json:"last_seen"`
 	Names     []struct {
 		Name      string   `json:"name"`
@@ -298,12 +320,18 @@ type view struct {
 	} `json:"names"`
 }
 
+// decode reads what a command says as JSON.
+func (l *lab) decode(into any, args ...string) {
+	l.Helper()
+	if err := json.Unmarshal([]byte(l.order(args...)), into); err != nil {
+		l.fatal("mudguard %s: %v", strings.Join(args, " "), err)
+	}
+}
+
 func (l *lab) view(d *device) (v view) {
 	l.Helper()
 	var list []view
-	if err := json.Unmarshal([]byte(l.order("devices", "--json", "--socket", filepath.Join(l.dir, "s"))), &list); err != nil {
-		l.fatal("devices --json: %v", err)
-	}
+	l.decode(&list, "devices", "--json", "--socket", filepath.Join(l.dir, "s"))
 	for _, v := range list {
 		if v.MAC == d.mac {
 			return v
@@ -325,5 +353,5 @@ func (l *lab) becomes(d *device, state, reason string) view {
 	if why != "" {
 		l.fatal("%s did not become %s (%q): %s", d.name, state, reason, why)
 	}
-	return v
+	return l.view(d) // one more round of the daemon: what it said is in the kernel and on the disk now
 }

@@ -19,9 +19,12 @@ import (
 
 // pki is what manufacturers and their web servers have, and two impostors of whom mudguard knows nothing.
 type pki struct {
-	webCA, signerCA  string // PEM files that mudguard trusts
-	web, wrongWeb    tls.Certificate
-	signer, stranger identity
+	webCA, signerCA string // PEM files that mudguard trusts
+	web             tls.Certificate
+	badWeb          map[string]tls.Certificate // by host
+	signers         authority
+	signer, expired identity // of signers
+	stranger        identity
 }
 
 // identity is a signer's key and certificate, in files for openssl.
@@ -42,8 +45,11 @@ var newPKI = sync.OnceValues(func() (p *pki, err error) {
 	web, signers, unknown := newAuthority("Web CA"), newAuthority("Signer CA"), newAuthority("Unknown CA")
 	return &pki{
 		webCA: writePEM("webca.pem", "CERTIFICATE", web.cert.Raw), signerCA: writePEM("signerca.pem", "CERTIFICATE", signers.cert.Raw),
-		web: web.tls("maker.example"), wrongWeb: unknown.tls("untrusted.example"),
-		signer: signers.identity("Maker MUD signer"), stranger: unknown.identity("Stranger"),
+		web: web.tls("maker.example", "maker2.example"),
+		badWeb: map[string]tls.Certificate{"untrusted.example": unknown.tls("untrusted.example"),
+			"expired.example": web.tlsUntil(time.Now().Add(-time.Minute), "expired.example"), "self.example": selfSigned("self.example")},
+		signers: signers, signer: signers.identity("Maker MUD signer", lasting()), expired: signers.identity("Late", time.Now().Add(-time.Minute)),
+		stranger: unknown.identity("Stranger", lasting()),
 	}, nil
 })
 
@@ -54,10 +60,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func lasting() time.Time { return time.Now().Add(240 * time.Hour) }
+
 func template(name string) *x509.Certificate {
 	now := time.Now()
 	return &x509.Certificate{SerialNumber: must(rand.Int(rand.Reader, big.NewInt(1<<62))), Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(240 * time.Hour), BasicConstraintsValid: true}
+		NotBefore: now.Add(-time.Hour), NotAfter: lasting(), BasicConstraintsValid: true}
 }
 
 func newAuthority(name string) authority {
@@ -73,15 +81,25 @@ func (a authority) issue(t *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
 	return must(x509.CreateCertificate(rand.Reader, t, a.cert, key.Public(), a.key)), key
 }
 
-func (a authority) tls(host string) tls.Certificate {
-	t := template(host)
-	t.DNSNames, t.ExtKeyUsage = []string{host}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+func (a authority) tls(hosts ...string) tls.Certificate { return a.tlsUntil(lasting(), hosts...) }
+
+func (a authority) tlsUntil(end time.Time, hosts ...string) tls.Certificate {
+	t := template(hosts[0])
+	t.DNSNames, t.ExtKeyUsage, t.NotAfter = hosts, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, end
 	der, key := a.issue(t)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func (a authority) identity(name string) identity {
-	der, key := a.issue(template(name))
+func selfSigned(host string) tls.Certificate {
+	t, key := template(host), must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	t.DNSNames = []string{host}
+	return tls.Certificate{Certificate: [][]byte{must(x509.CreateCertificate(rand.Reader, t, t, key.Public(), key))}, PrivateKey: key}
+}
+
+func (a authority) identity(name string, end time.Time) identity {
+	t := template(name)
+	t.NotAfter = end
+	der, key := a.issue(t)
 	return identity{writePEM(name+".key", "EC PRIVATE KEY", must(x509.MarshalECPrivateKey(key))), writePEM(name+".pem", "CERTIFICATE", der)}
 }
 

@@ -114,6 +114,11 @@ func (s *space) udp(addr string) error {
 
 // resolve asks a server for a name's IPv4 addresses.
 func (s *space) resolve(server, name string) ([]netip.Addr, error) {
+	return s.ask(server, name, dns.TypeA)
+}
+
+// ask asks a server for a name's addresses of one type.
+func (s *space) ask(server, name string, qtype uint16) ([]netip.Addr, error) {
 	c, err := s.dial("udp", net.JoinHostPort(server, "53"))
 	if err != nil {
 		return nil, err
@@ -121,7 +126,7 @@ func (s *space) resolve(server, name string) ([]netip.Addr, error) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	var q dns.Msg
-	q.SetQuestion(dns.Fqdn(name), dns.TypeA)
+	q.SetQuestion(dns.Fqdn(name), qtype)
 	conn := dns.Conn{Conn: c}
 	if err := conn.WriteMsg(&q); err != nil {
 		return nil, err
@@ -132,9 +137,11 @@ func (s *space) resolve(server, name string) ([]netip.Addr, error) {
 	}
 	var out []netip.Addr
 	for _, rr := range m.Answer {
-		if a, ok := rr.(*dns.A); ok {
-			addr, _ := netip.AddrFromSlice(a.A.To4())
-			out = append(out, addr)
+		switch a := rr.(type) {
+		case *dns.A:
+			out = append(out, netip.AddrFrom4([4]byte(a.A.To4())))
+		case *dns.AAAA:
+			out = append(out, netip.AddrFrom16([16]byte(a.AAAA)))
 		}
 	}
 	if len(out) == 0 {
