@@ -254,22 +254,13 @@ func (e *Engine) settle() {
 // have changed nothing, comes back as it is.
 func (e *Engine) Change(ctx context.Context, f func(*Engine) error) error {
 	done := make(chan error, 1)
-	err := e.Do(ctx, func(e *Engine) {
+	return e.await(ctx, done, func() {
 		if err := f(e); err != nil {
 			done <- err
 			return
 		}
 		e.waiting = append(e.waiting, done)
 	})
-	if err != nil {
-		return err
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // drain handles what else is waiting, so that a thousand events make few changes of the kernel.
@@ -284,17 +275,27 @@ func (e *Engine) drain() {
 	}
 }
 
-// Do runs f in the loop and waits for it. It is how everything outside reads or changes the state.
+// Do runs f in the loop and returns when the kernel has what f saw, or could not take it: nobody is told that a device is
+// restricted before it is. It is how everything outside reads the state.
 func (e *Engine) Do(ctx context.Context, f func(*Engine)) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
+	_ = e.await(ctx, done, func() {
+		f(e)
+		e.waiting = append(e.waiting, done)
+	})
+	return ctx.Err()
+}
+
+// await queues f, and waits for what done says.
+func (e *Engine) await(ctx context.Context, done <-chan error, f func()) error {
 	select {
-	case e.events <- func() { defer close(done); f(e) }:
+	case e.events <- f:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
