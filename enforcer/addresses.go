@@ -57,6 +57,7 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 	if !leased && !slices.Contains(d.Addrs, a) {
 		return
 	}
+	e.cutAll(d, a)
 	delete(d.Leases, a)
 	delete(d.ends, a)
 	e.dropAddr(d, a)
@@ -65,7 +66,6 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 		e.Log.Info("device left", "mac", d.MAC.String(), "addr", a.String(), "how", how)
 	}
 	e.dirty = e.dirty || d.kept()
-	e.cutAll(d, a)
 }
 
 // refusedLease ends a device's IPv4 leases: the server told it to start over (RFC 2131 section 3.2).
@@ -121,6 +121,24 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 func (d *Device) keeps(a netip.Addr, now time.Time) bool {
 	_, leased := d.Leases[a]
 	return leased || now.Sub(d.used[a]) < claimAfter
+}
+
+// claims says that nobody but a device says that an address is its own, and that it is of no network here: it may be anybody's on
+// the Internet. What others do with that is not for the device to open or to end (T15).
+func (e *Engine) claims(d *Device, a netip.Addr) bool {
+	_, leased := d.Leases[a]
+	local := slices.ContainsFunc(e.site.LocalNetworks, func(p netip.Prefix) bool { return p.Contains(a) })
+	return !leased && !local && !a.IsLinkLocalUnicast() && !e.site.OnLAN(a)
+}
+
+// claimed lists the addresses that a device only claims.
+func (e *Engine) claimed(d *Device) (out []netip.Addr) {
+	for _, a := range d.Addrs {
+		if e.claims(d, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // makeRoom forgets the address without a lease that was unused for longest, else any (T16).

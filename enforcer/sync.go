@@ -119,7 +119,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
-		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Trusted: e.trusted[mac]}
+		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
 		if p != nil && d.Trusted && !e.isPlain(p) && e.inClasses(d) { // who is held or in quarantine is in no class
 			m.URL, m.Strong = d.URL, d.strong()
 		}
@@ -255,7 +255,8 @@ func (e *Engine) replaced(policies map[dhcp.MAC]*Compiled) {
 func sameName(a, b *Compiled) bool { return a != nil && b != nil && a.Name == b.Name }
 
 func (e *Engine) cut(d *Device, a netip.Addr) {
-	n, err := e.Kernel.Cut(a, func(f Flow) bool { return e.allows(d, f) })
+	others := e.claims(d, a)
+	n, err := e.Kernel.Cut(a, func(f Flow) bool { return others && f.Dst == a || e.allows(d, f) })
 	if err != nil {
 		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
 	} else if n > 0 {
@@ -265,7 +266,8 @@ func (e *Engine) cut(d *Device, a netip.Addr) {
 
 // cutAll ends all flows of an address that is nobody's now.
 func (e *Engine) cutAll(d *Device, a netip.Addr) {
-	if _, err := e.Kernel.Cut(a, nil); err != nil {
+	others := e.claims(d, a)
+	if _, err := e.Kernel.Cut(a, func(f Flow) bool { return others && f.Dst == a }); err != nil {
 		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
 	}
 }

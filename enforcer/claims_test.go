@@ -1,0 +1,43 @@
+package enforcer_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"mudguard/dhcp"
+	"mudguard/enforcer"
+	"mudguard/enforcer/enforcertest"
+)
+
+// claim is a host that says by ARP or neighbour discovery that it uses an address.
+func (w *world) claim(host string, a netip.Addr) *enforcer.Device {
+	w.t.Helper()
+	return w.hear(dhcp.Sighting{MAC: enforcertest.HostNamed(host).MAC, Kind: dhcp.Uses, Source: dhcp.SourceND, Interface: enforcertest.LAN, Addr: a})
+}
+
+// TestClaimOfForeignAddress: T15, R8520-16-i. Who says that it uses an address of the Internet opens that neither to its class nor
+// ends the flows that others have with it.
+func TestClaimOfForeignAddress(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.WeakMembers = "allow"
+	w.start()
+	for host, u := range map[string]string{"lamp": lampURL, "hub": hubURL} {
+		w.sight(host, u)
+		p := parse(t, enforcertest.Profile{URL: u, Mfg: host,
+			From: []enforcertest.ACE{{Class: enforcertest.Group("same-manufacturer"), Proto: "tcp", Remote: enforcertest.Eq(8080)}},
+			To:   []enforcertest.ACE{{Class: enforcertest.Group("same-manufacturer"), Proto: "tcp", Local: enforcertest.Eq(8080)}}}.JSON())
+		w.fetched(enforcer.Verified{URL: p.URL, SHA256: host, Profile: *p, NextRefresh: w.now.AddDate(1, 0, 0)}, nil)
+	}
+	if !w.can("lamp", "hub", "tcp", 8080) || w.can("lamp", "evil", "tcp", 8080) {
+		t.Fatal("the classes are not as they should be")
+	}
+	flow := enforcertest.Probe{From: "neighbour", To: "evil", Proto: "tcp", Sport: 50000, Dport: 443}.Packet()
+	w.kernel.Send(&w.site, flow)
+	w.claim("hub", enforcertest.HostNamed("evil").V4)
+	if w.can("lamp", "evil", "tcp", 8080) {
+		t.Error("a member of its class opened an address of the Internet to the lamp")
+	}
+	if n, err := w.kernel.Cut(enforcertest.HostNamed("evil").V4, nil); err != nil || n != 1 {
+		t.Errorf("%d flows of the neighbour are left (%v)", n, err)
+	}
+}
