@@ -41,3 +41,21 @@ func TestClaimOfForeignAddress(t *testing.T) {
 		t.Errorf("%d flows of the neighbour are left (%v)", n, err)
 	}
 }
+
+// TestFailedAllowIsNoWayOut: T1, R8520-10.1-b. Where devices whose profile cannot be had are not restricted, a device must not get out
+// of the one that it has by announcing another URL elsewhere; nor may one be let go that the administrator holds.
+func TestFailedAllowIsNoWayOut(t *testing.T) {
+	for name, do := range map[string]func(*world, *enforcer.Device){
+		"it contradicts itself": func(w *world, d *enforcer.Device) { w.onWire("lamp", "lldp", hubURL) },
+		"the administrator":     func(w *world, d *enforcer.Device) { w.e.Hold(d); w.sync() },
+	} {
+		w := newWorld(t)
+		w.cfg.FailedAllow = true
+		d := w.start().enforced("lamp", lampURL)
+		do(w, d)
+		w.want(d, enforcer.StatusHeld)
+		if w.can("lamp", "evil", "tcp", 23) {
+			t.Errorf("%s: it is not restricted any more", name)
+		}
+	}
+}

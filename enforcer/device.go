@@ -110,9 +110,9 @@ func (e *Engine) judge(d *Device) Judgement {
 	case d.URL.IsZero():
 		return e.unmanaged("announced no MUD URL")
 	case d.Held:
-		return e.fallback(d, StatusHeld, "held by the administrator")
-	case d.conflicting():
-		return e.fallback(d, StatusHeld, "conflicting sources: "+d.Source+" says "+d.URL.String()+", "+d.PendingSource+" says "+d.Pending.String()+
+		return e.restricted(d, StatusHeld, "held by the administrator")
+	case d.conflicting(): // whatever failed devices may do: it is a device's own doing
+		return e.restricted(d, StatusHeld, "conflicting sources: "+d.Source+" says "+d.URL.String()+", "+d.PendingSource+" says "+d.Pending.String()+
 			"; to take the second: mudguard approve "+d.MAC.String())
 	case d.Away != "":
 		return Judgement{StatusEnforced, d.Away + ": until it has an address again it may only ask for one", &Policy{Kind: PolicyQuarantine}}
