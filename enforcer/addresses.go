@@ -30,7 +30,7 @@ func (e *Engine) lease(d *Device, a netip.Addr, length time.Duration) {
 			d.Leases = map[netip.Addr]seconds{}
 		}
 		d.Leases[a] = s
-		e.dirty = e.dirty || d.kept()
+		e.dirty = e.dirty || e.kept(d)
 	}
 	d.runs(a, e.Now())
 	if d.Away != "" {
@@ -65,7 +65,7 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 		d.Away = how
 		e.Log.Info("device left", "mac", d.MAC.String(), "addr", a.String(), "how", how)
 	}
-	e.dirty = e.dirty || d.kept()
+	e.dirty = e.dirty || e.kept(d)
 }
 
 // refusedLease ends a device's IPv4 leases: the server told it to start over (RFC 2131 section 3.2).
@@ -112,7 +112,7 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 	}
 	d.used[a] = now
 	e.fresh = append(e.fresh, owned{d, a})
-	e.dirty = e.dirty || d.kept()
+	e.dirty = e.dirty || e.kept(d)
 	e.stale = true
 	return true
 }
@@ -163,7 +163,7 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 	if i := slices.Index(d.Addrs, a); i >= 0 {
 		d.Addrs = slices.Delete(d.Addrs, i, i+1)
 		delete(d.used, a)
-		e.dirty = e.dirty || d.kept()
+		e.dirty = e.dirty || e.kept(d)
 		e.stale = true
 	}
 }

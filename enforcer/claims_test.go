@@ -3,6 +3,7 @@ package enforcer_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"mudguard/dhcp"
 	"mudguard/enforcer"
@@ -57,5 +58,34 @@ func TestFailedAllowIsNoWayOut(t *testing.T) {
 		if w.can("lamp", "evil", "tcp", 23) {
 			t.Errorf("%s: it is not restricted any more", name)
 		}
+	}
+}
+
+// TestOverlaidDeviceIsKept: T-29, T14. A device that only an overlay restricts stays restricted over a restart and under a flood of
+// invented MACs, and is restricted before it is first heard.
+func TestOverlaidDeviceIsKept(t *testing.T) {
+	w := newWorld(t).start()
+	lamp := enforcertest.HostNamed("lamp").MAC
+	file := enforcertest.Profile{URL: lampURL, From: []enforcertest.ACE{{Name: "a.example", Proto: "tcp", Remote: enforcertest.Eq(443)}}}.JSON()
+	if err := w.e.SetOverlay(lamp.String(), file); err != nil {
+		t.Fatal(err)
+	}
+	w.sync()
+	if w.chain("lamp") == "" {
+		t.Error("not restricted before it speaks")
+	}
+	w.sight("lamp", "")
+	w.start()
+	if w.chain("lamp") == "" {
+		t.Error("not restricted after a restart")
+	}
+	w.sight("lamp", "")
+	for i := range 5000 {
+		w.now = w.now.Add(time.Millisecond)
+		w.e.Sighted(dhcp.Sighting{MAC: dhcp.MAC{2, 9, 9, 9, byte(i >> 8), byte(i)}, Source: dhcp.SourceND})
+	}
+	w.sync()
+	if w.chain("lamp") == "" {
+		t.Error("not restricted after a flood")
 	}
 }

@@ -344,7 +344,7 @@ func (e *Engine) save() error {
 		}
 	}
 	for _, mac := range e.macs() {
-		if d := e.devices[mac]; d.kept() {
+		if d := e.devices[mac]; e.kept(d) {
 			s.Devices = append(s.Devices, d)
 		}
 	}
