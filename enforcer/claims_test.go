@@ -1,7 +1,9 @@
 package enforcer_test
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,5 +89,24 @@ func TestOverlaidDeviceIsKept(t *testing.T) {
 	w.sync()
 	if w.chain("lamp") == "" {
 		t.Error("not restricted after a flood")
+	}
+}
+
+// TestFlappingSparesTheFlash: T14, T-34. A device that announces another URL with each frame makes few writes, and what is written in
+// the end is what it has.
+func TestFlappingSparesTheFlash(t *testing.T) {
+	w := newWorld(t).start()
+	var d *enforcer.Device
+	for i := range 3000 { // for five minutes
+		w.now = w.now.Add(100 * time.Millisecond)
+		d = w.onWire("lamp", "dhcpv4", fmt.Sprintf("https://flap.example/%d", i))
+	}
+	if n := len(w.saved); n > 150 {
+		t.Errorf("%d writes in five minutes", n)
+	}
+	w.now = w.now.Add(10 * time.Second)
+	w.sync()
+	if last := string(w.saved[len(w.saved)-1]); !strings.Contains(last, d.URL.String()) {
+		t.Errorf("not saved: %s", d.URL)
 	}
 }

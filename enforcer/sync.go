@@ -331,12 +331,44 @@ func (e *Engine) macOf(a netip.Addr) dhcp.MAC {
 	return dhcp.MAC{}
 }
 
-// save writes the state where it changed. A disk that refuses is shown; the kernel has the policy all the same.
+// writes bounds how often hosts on the LAN can make us write by what they say: some devices may come at once, but one that
+// announces another URL or address with each frame must not wear the flash (T14).
+type writes struct {
+	since, last time.Time
+	n           int
+}
+
+// Bounds of writes that nobody waits for: so many in a while, and then one at a time.
+const (
+	writesAtOnce = 100
+	writesWindow = 10 * time.Minute
+	writeEvery   = 10 * time.Second
+)
+
+func (w *writes) due(now time.Time) bool {
+	if now.Sub(w.since) >= writesWindow {
+		w.since, w.n = now, 0
+	}
+	return w.n < writesAtOnce || now.Sub(w.last) >= writeEvery
+}
+
+// save writes the state where it changed, at once if it may or somebody waits for it.
 func (e *Engine) save() error {
+	if e.dirty && len(e.waiting) == 0 && !e.written.due(e.Now()) {
+		e.stale = true
+		return nil
+	}
+	return e.write()
+}
+
+// write writes the state where it changed. A disk that refuses is shown; the kernel has the policy all the same.
+func (e *Engine) write() error {
 	if !e.dirty {
 		return nil
 	}
 	e.stale = true // until it is saved
+	e.written.last = e.Now()
+	e.written.n++
 	s := State{Version: 1, Handed: map[string][]netip.Addr{}, Overlays: e.Overlays(), Approvals: maps.Clone(e.approvals)}
 	for class, hosts := range e.handed {
 		for _, h := range hosts {
