@@ -110,3 +110,21 @@ func TestFlappingSparesTheFlash(t *testing.T) {
 		t.Errorf("not saved: %s", d.URL)
 	}
 }
+
+// TestLongerURLThanTheHelpers: T-03, T1. dnsmasq cuts a URL at its first "=": only one that goes on there is the same one. Any other that
+// begins alike is another URL, and waits.
+func TestLongerURLThanTheHelpers(t *testing.T) {
+	for longer, taken := range map[string]bool{"?v=2": true, "?v2": false, "x": false} {
+		w := newWorld(t).start()
+		cut := base + "v1"
+		if taken {
+			cut += "?v"
+		}
+		d := w.onWire("lamp", "dnsmasq", cut)
+		w.fetched(signed(t, cut, "1", "S", "ca", "a.example"), nil)
+		w.onWire("lamp", "dhcpv4", base+"v1"+longer)
+		if moved := d.URL.String() != cut; moved != taken {
+			t.Errorf("%s: URL %s", longer, d.URL)
+		}
+	}
+}
