@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"net/netip"
 	"slices"
 
 	"mudguard/mud"
@@ -79,7 +80,7 @@ func contains(outer, m mud.Match) bool {
 			return false
 		}
 	}
-	return portsContain(outer.RemotePort, m.RemotePort) && portsContain(outer.LocalPort, m.LocalPort) &&
+	return (!outer.Group.IsValid() || within(outer.Group, m.Group)) && portsContain(outer.RemotePort, m.RemotePort) && portsContain(outer.LocalPort, m.LocalPort) &&
 		(outer.RemoteMAC == mud.MACMatch{} || outer.RemoteMAC == m.RemoteMAC) && (outer.LocalMAC == mud.MACMatch{} || outer.LocalMAC == m.LocalMAC)
 }
 
@@ -87,10 +88,12 @@ func implied[T comparable](outer, m *T) bool { return outer == nil || m != nil &
 
 func remoteContains(outer, m mud.Remote) bool {
 	if outer.Kind == mud.RemotePrefix && m.Kind == mud.RemotePrefix {
-		return outer.Prefix.Bits() <= m.Prefix.Bits() && outer.Prefix.Contains(m.Prefix.Addr())
+		return within(outer.Prefix, m.Prefix)
 	}
 	return outer == m
 }
+
+func within(outer, p netip.Prefix) bool { return outer.Bits() <= p.Bits() && outer.Contains(p.Addr()) }
 
 func portsContain(outer, m mud.Ports) bool {
 	switch {

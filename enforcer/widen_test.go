@@ -53,6 +53,9 @@ func TestNewlyAllowed(t *testing.T) {
 		"a drop that had no say": {profileOf(yes(a), no(a)), profileOf(yes(a), no(a)), ""},
 		"everything":             {profileOf(yes(a)), profileOf(yes(mud.Match{})), "everything"},
 		"another direction":      {profileOf(yes(a)), in(profileOf(yes(a)), yes(tcp(name("c.example"), ports(22, 22)))), "being reached"},
+		"a group":                {in(profileOf(), yes(toGroup("239.0.0.0/8"))), in(profileOf(), yes(toGroup("239.1.2.3/32"))), ""},
+		"a larger group":         {in(profileOf(), yes(toGroup("239.1.2.3/32"))), in(profileOf(), yes(toGroup("239.0.0.0/8"))), "being reached"},
+		"itself, not a group":    {in(profileOf(), yes(toGroup("239.1.2.3/32"))), in(profileOf(), yes(mud.Match{Family: mud.IPv4, Protocol: num(uint8(17))})), "being reached"},
 		"only a mirror":          {profileOf(yes(a)), in(profileOf(yes(a)), yes(a)), ""},
 		"no policy":              {profileOf(yes(a)), &mud.Profile{}, "everything"},
 		"from no policy":         {&mud.Profile{}, profileOf(yes(a)), ""},
@@ -63,6 +66,10 @@ func TestNewlyAllowed(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got, c.want)
 		}
 	}
+}
+
+func toGroup(p string) mud.Match {
+	return mud.Match{Family: mud.IPv4, Protocol: num(uint8(17)), Group: netip.MustParsePrefix(p)}
 }
 
 func withField(m mud.Match) mud.Match {
