@@ -128,3 +128,22 @@ func TestLongerURLThanTheHelpers(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupOpensNoUnicast: RMX-2.3-a, R8520-2-c. An entry that lets a multicast group reach a device does not let hosts reach the device.
+func TestGroupOpensNoUnicast(t *testing.T) {
+	for _, mode := range []enforcer.BridgeMode{enforcer.BridgeNone, enforcer.BridgeMark, enforcer.BridgeStateless} {
+		w := newWorld(t)
+		w.site, w.cfg.AcceptAddresses = enforcertest.Site(mode), []string{"multicast"}
+		d := w.start().sight("lamp", lampURL)
+		p := parse(t, enforcertest.Profile{URL: lampURL, To: []enforcertest.ACE{{Proto: "udp", Local: enforcertest.Eq(5353)}}}.JSON())
+		p.ToDevice.ACEs[0].Match.Group = netip.MustParsePrefix("239.1.2.3/32")
+		w.fetched(enforcer.Verified{URL: p.URL, SHA256: "x", Profile: *p, NextRefresh: w.now.AddDate(1, 0, 0)}, nil)
+		w.want(d, enforcer.StatusEnforced)
+		if w.can("hub", "lamp", "udp", 5353) || w.can("evil", "lamp", "udp", 5353) {
+			t.Errorf("%s: the lamp is reached by unicast", mode)
+		}
+		if strings.Contains(w.text(), "sport 5353") {
+			t.Errorf("%s: it may answer what others sent to it", mode)
+		}
+	}
+}

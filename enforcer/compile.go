@@ -211,6 +211,9 @@ func (c *compiler) aceFlows(a *mud.ACE, v6 bool) []flowRule {
 	if base.head, ok = headExprs(a, v6); !ok {
 		return nil
 	}
+	if m.Group.IsValid() { // what is for the device itself is not for the group (RMX-2.3-a)
+		base.head = append(slices.Clone(base.head), AddrPrefix{Dst: true, Prefix: m.Group})
+	}
 	rules := []flowRule{base}
 	for _, r := range m.Remotes {
 		var next []flowRule

@@ -26,6 +26,9 @@ func review(p *mud.Profile, accepted []string) string {
 			if overbroad(a.Match) {
 				add("everything (" + clean(a.Name) + ")")
 			}
+			if a.Match.Group.IsValid() && !slices.Contains(accepted, "multicast") {
+				add(a.Match.Group.String() + " (multicast)")
+			}
 			for _, r := range a.Match.Remotes {
 				if kind := literalKind(r); kind != "" && !slices.Contains(accepted, kind) {
 					add(describeRemote(r) + " (" + kind + ")")
