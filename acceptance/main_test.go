@@ -78,7 +78,9 @@ func need(t *testing.T) {
 // program builds mudguard once.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "mudguard")
-	out, err := exec.Command("go", "build", "-o", path, "mudguard/cmd/mudguard").CombinedOutput()
+	cmd := exec.Command("go", "build", "-o", path, "mudguard/cmd/mudguard")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building mudguard: %w\n%s", err, out)
 	}

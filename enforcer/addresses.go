@@ -30,7 +30,7 @@ func (e *Engine) lease(d *Device, a netip.Addr, length time.Duration) {
 			d.Leases = map[netip.Addr]seconds{}
 		}
 		d.Leases[a] = s
-		e.dirty = e.dirty || d.kept()
+		e.dirty = e.dirty || e.kept(d)
 	}
 	d.runs(a, e.Now())
 	if d.Away != "" {
@@ -57,6 +57,7 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 	if !leased && !slices.Contains(d.Addrs, a) {
 		return
 	}
+	e.cutAll(d, a)
 	delete(d.Leases, a)
 	delete(d.ends, a)
 	e.dropAddr(d, a)
@@ -64,8 +65,7 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 		d.Away = how
 		e.Log.Info("device left", "mac", d.MAC.String(), "addr", a.String(), "how", how)
 	}
-	e.dirty = e.dirty || d.kept()
-	e.cutAll(d, a)
+	e.dirty = e.dirty || e.kept(d)
 }
 
 // refusedLease ends a device's IPv4 leases: the server told it to start over (RFC 2131 section 3.2).
@@ -112,7 +112,7 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 	}
 	d.used[a] = now
 	e.fresh = append(e.fresh, owned{d, a})
-	e.dirty = e.dirty || d.kept()
+	e.dirty = e.dirty || e.kept(d)
 	e.stale = true
 	return true
 }
@@ -121,6 +121,24 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 func (d *Device) keeps(a netip.Addr, now time.Time) bool {
 	_, leased := d.Leases[a]
 	return leased || now.Sub(d.used[a]) < claimAfter
+}
+
+// claims says that nobody but a device says that an address is its own, and that it is of no network here: it may be anybody's on
+// the Internet. What others do with that is not for the device to open or to end (T15).
+func (e *Engine) claims(d *Device, a netip.Addr) bool {
+	_, leased := d.Leases[a]
+	local := slices.ContainsFunc(e.site.LocalNetworks, func(p netip.Prefix) bool { return p.Contains(a) })
+	return !leased && !local && !a.IsLinkLocalUnicast() && !e.site.OnLAN(a)
+}
+
+// claimed lists the addresses that a device only claims.
+func (e *Engine) claimed(d *Device) (out []netip.Addr) {
+	for _, a := range d.Addrs {
+		if e.claims(d, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // makeRoom forgets the address without a lease that was unused for longest, else any (T16).
@@ -145,7 +163,7 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 	if i := slices.Index(d.Addrs, a); i >= 0 {
 		d.Addrs = slices.Delete(d.Addrs, i, i+1)
 		delete(d.used, a)
-		e.dirty = e.dirty || d.kept()
+		e.dirty = e.dirty || e.kept(d)
 		e.stale = true
 	}
 }

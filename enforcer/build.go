@@ -15,6 +15,7 @@ type Member struct {
 	Label   string       // for comments: a name for people
 	Policy  *Compiled    // nil: none, the device is not restricted
 	Addrs   []netip.Addr // addresses that are known to be its own
+	Claimed []netip.Addr // of these, those that may be anybody's on the Internet: no others may reach them for its sake
 	URL     mud.URL      // of the profile in force, for the classes of other devices; zero: in none
 	Strong  bool         // which of two classes (T-39)
 	Trusted bool         // never restricted, also where devices without a URL are blocked

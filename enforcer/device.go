@@ -70,8 +70,8 @@ type Approval struct {
 
 // kept says that there is something about the device that must survive a restart. Others come back as they speak: flash is
 // not written for every MAC that passes (T14).
-func (d *Device) kept() bool {
-	return !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
+func (e *Engine) kept(d *Device) bool {
+	return e.overlays[d.MAC.String()] != nil || !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
 }
 
 // Status is the state of a device, as CONTRACT.md names them.
@@ -110,9 +110,9 @@ func (e *Engine) judge(d *Device) Judgement {
 	case d.URL.IsZero():
 		return e.unmanaged("announced no MUD URL")
 	case d.Held:
-		return e.fallback(d, StatusHeld, "held by the administrator")
-	case d.conflicting():
-		return e.fallback(d, StatusHeld, "conflicting sources: "+d.Source+" says "+d.URL.String()+", "+d.PendingSource+" says "+d.Pending.String()+
+		return e.restricted(d, StatusHeld, "held by the administrator")
+	case d.conflicting(): // whatever failed devices may do: it is a device's own doing
+		return e.restricted(d, StatusHeld, "conflicting sources: "+d.Source+" says "+d.URL.String()+", "+d.PendingSource+" says "+d.Pending.String()+
 			"; to take the second: mudguard approve "+d.MAC.String())
 	case d.Away != "":
 		return Judgement{StatusEnforced, d.Away + ": until it has an address again it may only ask for one", &Policy{Kind: PolicyQuarantine}}
@@ -206,7 +206,7 @@ func (e *Engine) enforced(d *Device, base *mud.Profile, reason string) Judgement
 
 // fallback is the policy of failed and held devices.
 func (e *Engine) fallback(d *Device, s Status, reason string) Judgement {
-	if e.cfg.FailedAllow {
+	if e.cfg.FailedAllow && !e.overlaid(d) { // what the administrator laid over counts all the same
 		return Judgement{Status: s, Reason: reason + " (failed: allow, so it is not restricted)"}
 	}
 	return e.restricted(d, s, reason)

@@ -87,6 +87,7 @@ type Engine struct {
 	stale            bool // something happened since the last sync, or not all of it worked
 	dirty            bool // state to save
 	unsaved          string
+	written          writes
 	handed           map[string][]Host // classes as DHCP handed them out
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
@@ -226,6 +227,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			_ = e.write() // what waits for its turn; a refusal is logged
 			return nil
 		case f := <-e.events:
 			f()

@@ -85,7 +85,7 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 func (e *Engine) forgetOldest() bool {
 	var oldest *Device
 	for _, d := range e.devices {
-		if !d.kept() && (oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
+		if !e.kept(d) && (oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
 			oldest = d
 		}
 	}
@@ -99,7 +99,7 @@ func (e *Engine) forgetOldest() bool {
 func (e *Engine) note(d *Device, field *string, value string) {
 	if value != "" && *field != value {
 		*field = value
-		e.dirty = e.dirty || d.kept()
+		e.dirty = e.dirty || e.kept(d)
 	}
 }
 

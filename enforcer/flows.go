@@ -33,12 +33,14 @@ func plain(flows []flowRule) []flowRule {
 	return out
 }
 
-// turned are the rules for replies to flows that were admitted, whatever the header fields of the replies.
+// turned are the rules for replies to flows that were admitted, whatever the header fields of the replies. What comes to a group
+// has none.
 func turned(flows []flowRule) []flowRule {
 	var out []flowRule
 	for _, f := range flows {
 		reply, ok := otherType(f, func(t uint8) (uint8, bool) { return icmpReply(f.v6, t) })
-		if ok && !f.frame && (f.accept || f.head == nil) {
+		toGroup := f.ace != nil && f.ace.Match.Group.IsValid()
+		if ok && !toGroup && !f.frame && (f.accept || f.head == nil) {
 			f.icmpType, f.head = reply, nil
 			out = append(out, f)
 		}

@@ -54,7 +54,15 @@ func (e *Engine) SetOverlay(target string, file []byte) error {
 		return fmt.Errorf("its mud-url is %s and not %s", o.Profile.URL, u)
 	}
 	e.overlays[key], e.dirty = o, true
+	e.meetOverlaid(key)
 	return nil
+}
+
+// meetOverlaid makes a device known that has an overlay of its own, so that it is restricted before it speaks.
+func (e *Engine) meetOverlaid(key string) {
+	if mac, err := dhcp.ParseMAC(key); err == nil {
+		e.meet(mac)
+	}
 }
 
 // readOverlay reads an overlay. An entry that is not understood would be missing silently, so there must be none.
@@ -121,6 +129,7 @@ func (e *Engine) restoreOverlays(files map[string]json.RawMessage) {
 			o = &Overlay{File: file, err: err}
 		}
 		e.overlays[key] = o
+		e.meetOverlaid(key)
 	}
 }
 

@@ -26,6 +26,9 @@ func review(p *mud.Profile, accepted []string) string {
 			if overbroad(a.Match) {
 				add("everything (" + clean(a.Name) + ")")
 			}
+			if a.Match.Group.IsValid() && !slices.Contains(accepted, "multicast") {
+				add(a.Match.Group.String() + " (multicast)")
+			}
 			for _, r := range a.Match.Remotes {
 				if kind := literalKind(r); kind != "" && !slices.Contains(accepted, kind) {
 					add(describeRemote(r) + " (" + kind + ")")
@@ -51,21 +54,31 @@ func overbroad(m mud.Match) bool {
 		m.RemoteMAC == mud.MACMatch{} && m.LocalMAC == mud.MACMatch{}
 }
 
-// carrierGrade is shared address space (RFC 6598).
-var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
-
-// literalKind is what kind of address a remote is written as: private, multicast or global; "" where it is none.
-func literalKind(r mud.Remote) string {
-	if r.Kind != mud.RemotePrefix {
-		return ""
+// special are the networks of which an address means something else in every network, and groups.
+func special() (private, multicast []netip.Prefix) {
+	parse := func(list ...string) (out []netip.Prefix) {
+		for _, s := range list {
+			out = append(out, netip.MustParsePrefix(s))
+		}
+		return out
 	}
-	switch a := r.Prefix.Addr(); {
-	case a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "multicast"
+	return parse("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", // RFC 6890
+		"::/127", "::ffff:0:0/96", "fc00::/7", "fe80::/10"), parse("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")
+}
+
+// literalKind is what kind of address a remote is written as: private, multicast or global; "" where it is none. A network that
+// holds some private ones is private.
+func literalKind(r mud.Remote) string {
+	private, multicast := special()
+	switch {
+	case r.Kind != mud.RemotePrefix:
+		return ""
 	case r.Prefix.Bits() == 0:
 		return "global" // with nothing beside it the entry is overbroad
-	case a.IsPrivate(), a.IsLoopback(), a.IsLinkLocalUnicast(), a.IsUnspecified(), carrierGrade.Overlaps(r.Prefix):
+	case slices.ContainsFunc(private, r.Prefix.Overlaps):
 		return "private"
+	case slices.ContainsFunc(multicast, r.Prefix.Overlaps):
+		return "multicast"
 	}
 	return "global"
 }

@@ -27,6 +27,8 @@ func TestReview(t *testing.T) {
 		"multicast":                 {net("239.1.2.3/32"), []string{"global"}, "239.1.2.3"},
 		"multicast accepted":        {net("239.1.2.3/32"), all, ""},
 		"private":                   {net("192.168.0.0/16"), all, "192.168.0.0/16 (private)"},
+		"with private ones in it":   {net("192.0.0.0/8"), all, "192.0.0.0/8 (private)"},
+		"half of everything":        {net("128.0.0.0/1"), all, "128.0.0.0/1 (private)"},
 		"everything":                {enforcertest.ACE{}, all, "everything"},
 		"everything, but as a drop": {enforcertest.ACE{Drop: true}, nil, ""},
 	} {

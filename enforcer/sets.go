@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"mudguard/mud"
@@ -151,7 +152,11 @@ func (b *builder) classMembers(c Class) []netip.Addr {
 	}
 	for _, m := range b.members {
 		if !m.URL.IsZero() && m.Strong == c.Strong && inClass(c, m.URL) {
-			out = append(out, m.Addrs...)
+			for _, a := range m.Addrs {
+				if !slices.Contains(m.Claimed, a) {
+					out = append(out, a)
+				}
+			}
 		}
 	}
 	return out

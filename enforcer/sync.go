@@ -119,7 +119,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
-		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Trusted: e.trusted[mac]}
+		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
 		if p != nil && d.Trusted && !e.isPlain(p) && e.inClasses(d) { // who is held or in quarantine is in no class
 			m.URL, m.Strong = d.URL, d.strong()
 		}
@@ -255,7 +255,8 @@ func (e *Engine) replaced(policies map[dhcp.MAC]*Compiled) {
 func sameName(a, b *Compiled) bool { return a != nil && b != nil && a.Name == b.Name }
 
 func (e *Engine) cut(d *Device, a netip.Addr) {
-	n, err := e.Kernel.Cut(a, func(f Flow) bool { return e.allows(d, f) })
+	others := e.claims(d, a)
+	n, err := e.Kernel.Cut(a, func(f Flow) bool { return others && f.Dst == a || e.allows(d, f) })
 	if err != nil {
 		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
 	} else if n > 0 {
@@ -265,7 +266,8 @@ func (e *Engine) cut(d *Device, a netip.Addr) {
 
 // cutAll ends all flows of an address that is nobody's now.
 func (e *Engine) cutAll(d *Device, a netip.Addr) {
-	if _, err := e.Kernel.Cut(a, nil); err != nil {
+	others := e.claims(d, a)
+	if _, err := e.Kernel.Cut(a, func(f Flow) bool { return others && f.Dst == a }); err != nil {
 		e.Log.Warn("flows not cut", "mac", d.MAC.String(), "addr", a.String(), "err", err)
 	}
 }
@@ -329,12 +331,44 @@ func (e *Engine) macOf(a netip.Addr) dhcp.MAC {
 	return dhcp.MAC{}
 }
 
-// save writes the state where it changed. A disk that refuses is shown; the kernel has the policy all the same.
+// writes bounds how often hosts on the LAN can make us write by what they say: some devices may come at once, but one that
+// announces another URL or address with each frame must not wear the flash (T14).
+type writes struct {
+	since, last time.Time
+	n           int
+}
+
+// Bounds of writes that nobody waits for: so many in a while, and then one at a time.
+const (
+	writesAtOnce = 100
+	writesWindow = 10 * time.Minute
+	writeEvery   = 10 * time.Second
+)
+
+func (w *writes) due(now time.Time) bool {
+	if now.Sub(w.since) >= writesWindow {
+		w.since, w.n = now, 0
+	}
+	return w.n < writesAtOnce || now.Sub(w.last) >= writeEvery
+}
+
+// save writes the state where it changed, at once if it may or somebody waits for it.
 func (e *Engine) save() error {
+	if e.dirty && len(e.waiting) == 0 && !e.written.due(e.Now()) {
+		e.stale = true
+		return nil
+	}
+	return e.write()
+}
+
+// write writes the state where it changed. A disk that refuses is shown; the kernel has the policy all the same.
+func (e *Engine) write() error {
 	if !e.dirty {
 		return nil
 	}
 	e.stale = true // until it is saved
+	e.written.last = e.Now()
+	e.written.n++
 	s := State{Version: 1, Handed: map[string][]netip.Addr{}, Overlays: e.Overlays(), Approvals: maps.Clone(e.approvals)}
 	for class, hosts := range e.handed {
 		for _, h := range hosts {
@@ -342,7 +376,7 @@ func (e *Engine) save() error {
 		}
 	}
 	for _, mac := range e.macs() {
-		if d := e.devices[mac]; d.kept() {
+		if d := e.devices[mac]; e.kept(d) {
 			s.Devices = append(s.Devices, d)
 		}
 	}

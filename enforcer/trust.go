@@ -101,7 +101,7 @@ func (e *Engine) announced(d *Device, u mud.URL, source string) {
 	case rank(source) < rank(d.Source):
 		e.Log.Warn("another MUD URL was announced than a better source says; it is ignored", "mac", d.MAC.String(),
 			"url", d.URL.String(), "source", d.Source, "announced", u.String(), "by", source)
-	case !d.Trusted && (source == d.Source || helper(d.Source)), helper(d.Source) && strings.HasPrefix(u.String(), d.URL.String()):
+	case !d.Trusted && (source == d.Source || helper(d.Source)), helper(d.Source) && strings.HasPrefix(u.String(), d.URL.String()+"="):
 		e.bind(d, u, source)
 	default:
 		e.Log.Warn("another MUD URL was announced; it waits", "mac", d.MAC.String(), "url", d.URL.String(), "announced", u.String(), "by", source)

@@ -51,7 +51,7 @@ func (d *daemon) keepTime(ctx context.Context) error {
 		if state == fetch.ClockSynced {
 			if was != state {
 				d.log.Info("the clock is set; judging again what was accepted before")
-				d.engine.Post(clockSet)
+				_ = d.engine.Do(ctx, clockSet) // fails only when we stop; not said again, so not to be lost in a flood
 			}
 			if now := d.clock.Now(); now.Sub(noted).Abs() > 24*time.Hour {
 				noted = now

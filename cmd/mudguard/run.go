@@ -252,7 +252,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	}
 	background(func() { d.nflog.Run(ctx) })
 	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
-	background(func() { d.rtnl.WatchLinks(ctx, d.refresh, d.onError("link events")) })
+	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
@@ -296,14 +296,14 @@ func (d *daemon) audit(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			d.refresh()
+			d.refresh(ctx)
 			d.repair()
 		}
 	}
 }
 
-// refresh takes the LAN interfaces as they are now.
-func (d *daemon) refresh() {
+// refresh takes the LAN interfaces as they are now. It waits for the engine: unlike what hosts say, this is not said again.
+func (d *daemon) refresh(ctx context.Context) {
 	d.mu.Lock()
 	lan, missing := lanFacts(d.rtnl, d.cfg.LAN.Interfaces, d.features, d.lan)
 	same := slices.EqualFunc(lan, d.lan, func(a, b enforcer.LANInterface) bool {
@@ -321,7 +321,7 @@ func (d *daemon) refresh() {
 		return
 	}
 	d.configureNames(site)
-	d.engine.Post(func(e *enforcer.Engine) { e.SetSite(engineConfig(d.cfg), site) })
+	_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.SetSite(engineConfig(d.cfg), site) }) // fails only when we stop
 }
 
 // hear listens on one LAN interface, and waits for it where it is not there.
@@ -356,7 +356,7 @@ func (d *daemon) hearOnce(ctx context.Context, name string, src *web.Source) err
 	}
 	l.OnError = d.onError("dhcp")
 	d.setSource(src, "listening")
-	d.refresh()
+	d.refresh(ctx)
 	return l.Run(ctx, func(s dhcp.Sighting) {
 		d.mu.Lock()
 		src.LastSeen = time.Now().UTC()

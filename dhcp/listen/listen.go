@@ -148,7 +148,7 @@ func (l *Listener) read(ctx context.Context, s Socket, q *quota, pass func(dhcp.
 	defer s.Close()
 	stop := context.AfterFunc(ctx, s.Interrupt)
 	defer stop()
-	buf := make([]byte, frameSize)
+	buf, hosts := make([]byte, frameSize), fair{now: l.now}
 	for {
 		n, own, err := s.ReadFrame(buf)
 		if err == nil && q != nil {
@@ -160,7 +160,11 @@ func (l *Listener) read(ctx context.Context, s Socket, q *quota, pass func(dhcp.
 		if err != nil {
 			return fmt.Errorf("listening on %q: %w", l.ifname, err)
 		}
-		for _, s := range l.sight(buf[:n], own) {
+		all := l.sight(buf[:n], own)
+		if q == nil && len(all) > 0 && !hosts.admits(all[0].MAC) {
+			continue
+		}
+		for _, s := range all {
 			if q == nil || !q.repeats(s) {
 				l.pass(s, pass)
 			}

@@ -288,3 +288,22 @@ func TestLimiter(t *testing.T) {
 		t.Errorf("second of the window: %v; want no more told", err)
 	}
 }
+
+// TestRunFair: T15, T-34. A host that sends DHCP as fast as it can is passed on at a bounded rate, and others are heard all the same.
+func TestRunFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var flood []heard
+		for range 50 * hostFrames {
+			flood = append(flood, heard{frame: discover()})
+		}
+		other := frames.Client(rogue, dhcpv4.MessageTypeDiscover, frames.MUD(url))
+		_, got := listenTo(t, unchanged, append(flood, heard{frame: other})...)
+		told := map[dhcp.MAC]int{}
+		for _, s := range got {
+			told[s.MAC]++
+		}
+		if told[lamp] != hostFrames || told[rogue] != 1 {
+			t.Errorf("told %v", told)
+		}
+	})
+}

@@ -50,3 +50,28 @@ func (q *quota) repeats(s dhcp.Sighting) bool {
 	q.told[n] = struct{}{}
 	return known
 }
+
+// What the DHCP of one host may come to in a window, and the hosts that are counted.
+const (
+	hostFrames = 20
+	maxHosts   = 4096
+)
+
+// fair keeps one host's DHCP from drowning that of others: what is beyond its part is not passed on.
+type fair struct {
+	now    func() time.Time
+	end    time.Time
+	frames map[dhcp.MAC]int
+}
+
+// admits counts a frame of or to a host.
+func (f *fair) admits(mac dhcp.MAC) bool {
+	if now := f.now(); !now.Before(f.end) {
+		f.end, f.frames = now.Add(quotaWindow), map[dhcp.MAC]int{}
+	}
+	if f.frames[mac] == 0 && len(f.frames) >= maxHosts {
+		return true // more are no host's doing that speaks for itself
+	}
+	f.frames[mac]++
+	return f.frames[mac] <= hostFrames
+}
