@@ -347,6 +347,25 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestManyEvents: F15. A thousand devices that announce themselves at once cost a few changes of the kernel, not a thousand.
+func TestManyEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t).start()
+		n := len(w.applied)
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range 1000 {
+			w.e.Post(func(e *enforcer.Engine) { e.Sighted(dhcp.Sighting{MAC: mac(i), Kind: dhcp.Seen, URL: lampURL}) })
+		}
+		go func() { _ = w.e.Run(ctx) }()
+		synctest.Wait()
+		if restricted := strings.Count(w.text(), " : goto p_"); restricted < 1000 || len(w.applied) > n+10 {
+			t.Errorf("%d of 1000 devices are restricted, by %d changes", restricted, len(w.applied)-n)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // TestRevertedChangeIsNoGap: what the kernel refused and nobody wants any more is no news.
 func TestRevertedChangeIsNoGap(t *testing.T) {
 	w := newWorld(t).start()
