@@ -216,7 +216,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// A page of another site must not steer the daemon through somebody's browser.
+// A page of another site must not steer the daemon through somebody's browser (T22).
 func TestCrossOrigin(t *testing.T) {
 	b := newBench(t)
 	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/devices/"+lampMAC+"/forget", nil)

@@ -187,7 +187,7 @@ func TestUdhcpc(t *testing.T) {
 	}
 }
 
-// TestBridgeChangesAddress: the server's answers are still this host's own after the bridge took another address, as it
+// TestBridgeChangesAddress: F14. The server's answers are still this host's own after the bridge took another address, as it
 // does when its ports change.
 func TestBridgeChangesAddress(t *testing.T) {
 	need(t, "udhcpc", "dnsmasq")
@@ -341,7 +341,7 @@ func TestKernelFilter(t *testing.T) {
 	}
 }
 
-// TestInterfaceGone: Run ends with an error when the interface goes, and Open says that there is none.
+// TestInterfaceGone: F14. Run ends with an error when the interface goes, and Open says that there is none.
 func TestInterfaceGone(t *testing.T) {
 	need(t)
 	for name, c := range map[string]struct {
