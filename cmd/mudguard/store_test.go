@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ func tenDevices(url string) enforcer.State {
 }
 
 // TestStateCut: F10, F11. The power goes at every byte of every step of a save: what is loaded then is the old state or the new
-// one, whole. A state file that is cut or no state file is named in the error, and the one before it is used.
+// one, whole. A file that is cut, damaged or of another version is named in the error, and the one before it is used.
 func TestStateCut(t *testing.T) {
 	s := store{dir: t.TempDir()}
 	must(t, s.save(tenDevices("first")))
@@ -49,7 +50,15 @@ func TestStateCut(t *testing.T) {
 		must(t, os.WriteFile(s.path(), old[:n], 0o600))
 		loads(fmt.Sprint("cut at ", n), "old9", true)
 	}
-	must(t, os.WriteFile(s.path(), []byte(`{"version":99,"devices":[]}`), 0o600))
+	for n := range len(old) { // or returns what was never written
+		flipped := bytes.Clone(old)
+		flipped[n] ^= 1
+		must(t, os.WriteFile(s.path(), flipped, 0o600))
+		loads(fmt.Sprint("another bit at ", n), "old9", true)
+	}
+	other, err := seal(enforcer.State{Version: stateVersion + 1})
+	must(t, err)
+	must(t, os.WriteFile(s.path(), other, 0o600))
 	loads("of another version", "old9", true)
 	must(t, os.WriteFile(s.path()+".old", nil, 0o600))
 	if got, err := s.load(); err == nil || !got.Lost || len(got.Devices) > 0 {
