@@ -153,7 +153,7 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
-// TestRepair: T-45, N11. Whoever deletes or changes our tables, they come back.
+// TestRepair: T-45, N11, R1, F6. Whoever deletes or changes our tables, they come back.
 func TestRepair(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)

@@ -164,6 +164,7 @@ func TestDenials(t *testing.T) {
 	}
 }
 
+// TestBadRequests: T22. An order by GET is none, and what is not understood is refused.
 func TestBadRequests(t *testing.T) {
 	b := newBench(t)
 	lamp, plug := "/v1/devices/"+lampMAC, "/v1/devices/"+plugMAC
