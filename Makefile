@@ -5,6 +5,7 @@ BUILT     ?= $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.built=$(BUILT)
 # We speak HTTP/1.1 only, and names are resolved by Go's own code: half a megabyte less.
 TAGS      := nethttpomithttp2,netgo,osusergo
+TARGETS   ?= amd64 arm64 armv7 mips mipsle
 # Small routers: no demo, and calls instead of inlined code, where flash is dearer than a microsecond.
 SMALL     := armv7 mips mipsle
 # 12 MiB a binary: it must fit a router (aim: 10).
@@ -19,7 +20,7 @@ TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dns
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo test deps lint vuln fuzz bench release clean
+.PHONY: all build demo test deps lint vuln fuzz bench release reproduce clean
 
 all: build
 
@@ -61,13 +62,19 @@ bench: deps
 
 release:
 	@mkdir -p dist; set -e; \
-	for t in amd64 arm64 armv7 mips mipsle; do \
+	for t in $(TARGETS); do \
 	arch=$${t%v7}; tags=$(TAGS); gc=; out=dist/mudguard-linux-$$t; \
 	case " $(SMALL) " in *" $$t "*) tags=$$tags,mudguard_omit_demo; gc=-gcflags=all=-l;; esac; \
 	CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=7 GOMIPS=softfloat \
 	go build -trimpath -buildvcs=false -tags $$tags $$gc -ldflags '$(LDFLAGS)' -o $$out ./cmd/mudguard; \
 	size=$$(stat -c %s $$out); echo "$$out $$size bytes"; \
 	[ $$size -le $(MAX_BYTES) ] || { echo "$$out is larger than $(MAX_BYTES) bytes"; exit 1; }; done
+
+# reproduce builds once more, elsewhere and from nothing, and compares (T26).
+reproduce: release
+	@set -e; other=$$(mktemp -d); trap 'rm -rf '$$other EXIT; git ls-files -z | xargs -0 cp --parents -t $$other; \
+	GOCACHE=$$other/cache $(MAKE) -C $$other release TARGETS=amd64 VERSION='$(VERSION)' BUILT='$(BUILT)'; \
+	cmp dist/mudguard-linux-amd64 $$other/dist/mudguard-linux-amd64
 
 clean:
 	rm -rf bin dist

@@ -30,6 +30,7 @@ func TestPages(t *testing.T) {
 	cited := citations(t)
 	for _, page := range []struct{ name, title, intro string }{
 		{"standards", "Standards", "What RFC 8520 and its neighbours ask for, and the test that shows it."},
+		{"threats", "Threats", "What goes wrong or is done on purpose (N: pitfalls, R: reliability, F: failures, T: threats), and the test that shows that it is met."},
 	} {
 		rows := readRows(t, "docs/"+page.name+".tsv")
 		var b strings.Builder
@@ -90,7 +91,7 @@ func readRows(t *testing.T, name string) []row {
 }
 
 // rowID matches ids of rows as they are cited.
-var rowID = regexp.MustCompile(`\b(?:R\d{4}|RAU|RDHCP|RMX|RSUIT|RREP|T)-[A-Za-z0-9][A-Za-z0-9.]*(?:[-/][a-z0-9]+)*\b|\b[TNPRS]\d{1,2}\b`)
+var rowID = regexp.MustCompile(`\b(?:R\d{4}|RAU|RDHCP|RMX|RSUIT|RREP|T)-[A-Za-z0-9][A-Za-z0-9.]*(?:[-/][a-z0-9]+)*\b|\b[TNPRSF]\d{1,2}\b`)
 
 // decl is one top-level declaration of a Go file: what it cites and what it mentions.
 type decl struct {

@@ -54,7 +54,8 @@ func TestModelStandsAlone(t *testing.T) {
 	}
 }
 
-// The product runs no other programs, and nothing that cost megabytes when it was measured comes back (ecosystem.md 3.1).
+// The product runs no other programs, and nothing that cost megabytes when it was measured comes back (ecosystem.md 3.1,
+// N10).
 func TestProductImports(t *testing.T) {
 	own := goList(t, "-f", `{{if ne .Name "main_test"}}{{.ImportPath}}{{range .Imports}} {{.}}{{end}}{{"\n"}}{{end}}`, "./...")
 	for _, imp := range own {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A LAN interface that is not there yet is waited for.
+// A LAN interface that is not there yet is waited for (F14).
 func TestMissingInterface(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, false)
@@ -58,7 +58,7 @@ func TestSecondDaemon(t *testing.T) {
 	l.rotating(lamp, 3)
 }
 
-// Where the state cannot be written, devices are restricted all the same, and status says so.
+// Where the state cannot be written, devices are restricted all the same, and status says so (F10).
 func TestUnwritableState(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

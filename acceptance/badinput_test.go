@@ -111,7 +111,7 @@ func badCases() []badCase {
 }
 
 // Whatever comes from outside, the device is restricted, somebody is told why, and the daemon goes on with its work. That the name
-// with 4000 addresses has too many is known from an answer over TCP (R9726-3.1-d).
+// with 4000 addresses has too many is known from an answer over TCP (R9726-3.1-d, F8, T7).
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

@@ -15,7 +15,7 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// Whatever somebody does to our tables is undone (T-45).
+// Whatever somebody does to our tables is undone (T-45, N11, R1, F5, F6).
 func TestFirewallFlush(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)
@@ -70,7 +70,7 @@ func (l *lab) repairs() int {
 }
 
 // A device can neither lie about its address nor open more flows than limits.new_flows says, whatever its profile allows
-// (R8520-16-r, R6092-5/6).
+// (R8520-16-r, R6092-5/6, T15, T18).
 func TestSpoofAndFlood(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

@@ -16,6 +16,7 @@ import (
 // The main job: a device announces, its profile is fetched, verified and enforced; what is declared passes and nothing
 // else does, also while the daemon is dead, and after it came back. R8520-8-a, R9726-3.1-a: the name stands for another address in
 // each answer. R8520-15-a, T-18: neighbours on the bridge are in the matrix. T-46: noise goes on during all changes.
+// N12, N13, N14, N16, R2, F2, F3, T12, T19.
 func TestMainJob(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -159,7 +159,7 @@ func comparable(listing string) string {
 	return strings.Join(out, "\n")
 }
 
-// nft list ruleset reads well: comments name the model and the ACE.
+// nft list ruleset reads well: comments name the model and the ACE (N10).
 func TestListingReadsWell(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

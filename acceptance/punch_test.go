@@ -7,7 +7,7 @@ import (
 )
 
 // A packet from outside that is denied must not make an answer to it a reply: else a server of the attacker's could open the
-// way out for a device that works for him.
+// way out for a device that works for him (T19).
 func TestDeniedOpensNothing(t *testing.T) {
 	for _, c := range []struct {
 		name   string

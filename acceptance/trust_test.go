@@ -10,7 +10,7 @@ import (
 )
 
 // A shop without its maker's server: files come by hand, signed by the house or approved by hash; an overlay adds and takes
-// away; all of it survives a restart. T-29, R8520-1.6-g, R8520-3.2-a, R8520-13.2-b, R8520-13.2-f.
+// away; all of it survives a restart. T-29, R8520-1.6-g, R8520-3.2-a, R8520-13.2-b, R8520-13.2-f, T27.
 func TestImportAndOverlay(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

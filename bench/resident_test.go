@@ -37,7 +37,8 @@ func resident(b *testing.B, bin string, devices int) float64 {
 	l, dir := newLab(b, fmt.Sprint("r", devices)), b.TempDir()
 	config := filepath.Join(dir, "mudguard.yaml")
 	write(b, config, fmt.Sprintf("lan: {interfaces: [br-lan]}\nstate_dir: %s\nsocket: %s/sock\nsignatures: {policy: ignore}\n", dir, dir))
-	write(b, filepath.Join(dir, "state.json"), state(b, devices))
+	raw := state(b, devices)
+	write(b, filepath.Join(dir, "state.json"), fmt.Sprintf(`{"checksum":%q,"state":%s}`, digest(raw), raw))
 	fillCache(b, dir, devices)
 	cmd := exec.Command("ip", "netns", "exec", l.gw, bin, "run", "--config", config)
 	if err := cmd.Start(); err != nil {

@@ -120,6 +120,7 @@ func TestDiffOfEqualsIsEmpty(t *testing.T) {
 	})
 }
 
+// TestApplyTwice: N16.
 func TestApplyTwice(t *testing.T) {
 	var m enforcer.Memory
 	var before enforcer.Ruleset
@@ -223,7 +224,7 @@ func TestJoiningAClass(t *testing.T) {
 	}
 }
 
-// TestPolicyChangeIsOneTransaction: T-46. New chain, moved elements, old chain gone.
+// TestPolicyChangeIsOneTransaction: T-46, F1. New chain, moved elements, old chain gone.
 func TestPolicyChangeIsOneTransaction(t *testing.T) {
 	site := enforcertest.Site(enforcer.BridgeConntrack)
 	build := func(name string) (enforcer.Ruleset, string) {

@@ -16,7 +16,7 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// TestRefresh: R8520-1.6-i, R8520-3.4-a, R8520-3.5-a. What is in force stays until something better is there.
+// TestRefresh: R8520-1.6-i, R8520-3.4-a, R8520-3.5-a, F8. What is in force stays until something better is there.
 func TestRefresh(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
@@ -62,7 +62,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestRestart: R8520-10.2-e, invariant 1. The same kernel needs no change, and nothing comes from the network.
+// TestRestart: R8520-10.2-e, N16, F3, invariant 1. The same kernel needs no change, and nothing comes from the network.
 func TestRestart(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -89,7 +89,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartWithoutKernel: R8520-10.2-e. After a reboot all comes back from the disk alone.
+// TestRestartWithoutKernel: R8520-10.2-e, F3. After a reboot all comes back from the disk alone.
 func TestRestartWithoutKernel(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -125,7 +125,7 @@ func TestRestartWithApproval(t *testing.T) {
 	}
 }
 
-// TestKernelRefuses: T-46, invariant 6. The last policy stays, status says so, and it heals.
+// TestKernelRefuses: T-46, F7, invariant 6. The last policy stays, status says so, and it heals.
 func TestKernelRefuses(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
@@ -153,7 +153,7 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
-// TestRepair: T-45, N11. Whoever deletes or changes our tables, they come back.
+// TestRepair: T-45, N11, R1, F6. Whoever deletes or changes our tables, they come back.
 func TestRepair(t *testing.T) {
 	w := newWorld(t).start()
 	w.enforced("lamp", lampURL)
@@ -179,7 +179,7 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// TestManyMACs: T14. A flood of invented MACs takes a bounded part of memory, and nothing from devices that matter.
+// TestManyMACs: T14, F15, T16. A flood of invented MACs takes a bounded part of memory, and nothing from devices that matter.
 func TestManyMACs(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)
@@ -235,7 +235,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestSaveOnlyOnChange: invariant 12.
+// TestSaveOnlyOnChange: F10, invariant 12.
 func TestSaveOnlyOnChange(t *testing.T) {
 	w := newWorld(t).start()
 	if len(w.saved) != 0 {
@@ -274,7 +274,7 @@ func TestSaveOnlyOnChange(t *testing.T) {
 	}
 }
 
-// TestFlowsAreCut: T-20. A policy that shrinks ends what it no longer allows, and only that.
+// TestFlowsAreCut: T-20, T20. A policy that shrinks ends what it no longer allows, and only that.
 func TestFlowsAreCut(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.sight("lamp", "")
@@ -347,6 +347,30 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestManyEvents: F15. A thousand devices that announce themselves at once cost a few changes of the kernel, not a thousand.
+func TestManyEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t).start()
+		n := len(w.applied)
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range 1000 {
+			w.e.Post(func(e *enforcer.Engine) { e.Sighted(dhcp.Sighting{MAC: mac(i), Kind: dhcp.Seen, URL: lampURL}) })
+		}
+		go func() { _ = w.e.Run(ctx) }()
+		synctest.Wait()
+		for i := range 1000 {
+			if w.e.InForce(mac(i)).Out() == "" {
+				t.Fatalf("%s is not restricted", mac(i))
+			}
+		}
+		if changes := len(w.applied) - n; changes > 10 {
+			t.Errorf("%d changes of the kernel", changes)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // TestRevertedChangeIsNoGap: what the kernel refused and nobody wants any more is no news.
 func TestRevertedChangeIsNoGap(t *testing.T) {
 	w := newWorld(t).start()
@@ -363,7 +387,7 @@ func TestRevertedChangeIsNoGap(t *testing.T) {
 	}
 }
 
-// TestKernelRefusesOnePolicy: one profile that the kernel cannot take keeps neither the others from theirs nor its own
+// TestKernelRefusesOnePolicy: F7. One profile that the kernel cannot take keeps neither the others from theirs nor its own
 // device from being restricted.
 func TestKernelRefusesOnePolicy(t *testing.T) {
 	w := newWorld(t).start()

@@ -460,7 +460,7 @@ func TestQuarantinedMemberLeavesItsClass(t *testing.T) {
 	}
 }
 
-// TestLostStateStaysRestricted: devices that the kernel has under policy and the state does not know are not let go.
+// TestLostStateStaysRestricted: F10. Devices that the kernel has under policy and the state does not know are not let go.
 func TestLostStateStaysRestricted(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.sight("lamp", lampURL)

@@ -108,7 +108,7 @@ func TestExplain(t *testing.T) {
 	golden(t, "explain.txt", b.String())
 }
 
-// TestHostileSentences: what a device calls itself reaches no terminal as it is.
+// TestHostileSentences: T21. What a device calls itself reaches no terminal as it is.
 func TestHostileSentences(t *testing.T) {
 	w := newWorld(t).start()
 	h := enforcertest.HostNamed("lamp")

@@ -302,6 +302,22 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// TestFailedLookUpClosesNothing: F9. While the resolver is dead, what was learned stays open for its time.
+func TestFailedLookUpClosesNothing(t *testing.T) {
+	n := use()
+	learned := n.Observe(enforcertest.Answer(cloud, addr("203.0.113.10")), noon)
+	if len(learned) != 1 {
+		t.Fatalf("learned %v", learned)
+	}
+	end := noon.Add(learned[0].Timeout)
+	for at := noon; at.Before(end); at = at.Add(time.Minute) {
+		n.LookedUp(cloud, errors.New("timeout"), at)
+		if !n.Has(learned[0].Set, learned[0].Addr, at) {
+			t.Fatalf("closed after %s", at.Sub(noon))
+		}
+	}
+}
+
 // TestShortTTL: a name whose addresses live for a moment is not looked up without pause.
 func TestShortTTL(t *testing.T) {
 	n := enforcer.NewNames()

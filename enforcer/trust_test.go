@@ -212,7 +212,7 @@ func TestSignerIsPinned(t *testing.T) {
 	}
 }
 
-// TestLadder: standards.md 1.10, R8520-10.1-b. What a better source says, a worse one can't unsay; two of one rung must agree.
+// TestLadder: standards.md 1.10, T1, R8520-10.1-b. What a better source says, a worse one can't unsay; two of one rung must agree.
 func TestLadder(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.onWire("lamp", "dhcpv4", lampURL)
@@ -419,7 +419,7 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestRecheck: hardening.md 3.3. What was accepted while nobody knew the time is judged again, and goes if it does not stand.
+// TestRecheck: hardening.md 3.3, F12. What was accepted while nobody knew the time is judged again, and goes if it does not stand.
 func TestRecheck(t *testing.T) {
 	for _, bad := range []error{nil, heldErr("1")} {
 		w := newWorld(t).start()
@@ -445,7 +445,7 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
-// TestClockSetBack: what was planned by a clock that ran ten years ahead is due now.
+// TestClockSetBack: F12. What was planned by a clock that ran ten years ahead is due now.
 func TestClockSetBack(t *testing.T) {
 	w := newWorld(t)
 	w.now = w.now.AddDate(10, 0, 0)
@@ -462,7 +462,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestOutOfDate: R8520-1.6-i, R8520-1.6-j, R8520-3.5-d. A profile that cannot be refreshed stays, and after a time one is told.
+// TestOutOfDate: R8520-1.6-i, R8520-1.6-j, R8520-3.5-d, F8. A profile that cannot be refreshed stays, and after a time one is told.
 func TestOutOfDate(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.sight("lamp", lampURL)

@@ -43,7 +43,7 @@ func TestFile(t *testing.T) {
 		{"R8520-3.4-a no offset", leaves(`Z`, ``), "R8520-3.4-a", "refused"},
 		{"R8520-3.4-a day", leaves(`01-31`, `02-30`), "R8520-3.4-a", "refused"},
 		{"R8520-3.4-a leap second", leaves(`12:00:00`, `23:59:60`), "R8520-13.2-b", ""},
-		{"R8520-3.4-a date", leaves(`T12:00:00Z`, ``), "R8520-3.4-a", "refused"},
+		{"R8520-3.4-a date", leaves(`31T12:00:00Z`, `31`), "R8520-3.4-a", "refused"},
 		{"R8520-3.4-a number", leaves(`"2026-01-31T12:00:00Z"`, `5`), "R8520-3.4-a", "refused"},
 		{"R8520-3.5-b 0", plus(`"cache-validity":0`), "R8520-3.5-b", "refused"},
 		{"R8520-3.5-b 169", plus(`"cache-validity":169`), "R8520-3.5-b", "refused"},

@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// TestScanJSONRefuses: T7.
 func TestScanJSONRefuses(t *testing.T) {
 	for _, tc := range []struct{ name, in, want string }{
 		{"R7493-2.3-a", `{"a":{"b":1,"b":2}}`, `octet 15 at a: the member "b" is there twice`},
@@ -65,6 +66,7 @@ func TestScanJSONTakes(t *testing.T) {
 	}
 }
 
+// TestDeepJSONIsFast: T7.
 func TestDeepJSONIsFast(t *testing.T) {
 	for _, s := range []string{`[`, `{"a":`} {
 		start := time.Now()

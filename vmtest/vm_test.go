@@ -28,7 +28,7 @@ func need(t *testing.T, what string, err error) {
 }
 
 // TestVM boots a machine for each way of telling replies on the LAN, and runs package guest in it. Flows
-// that are offloaded end when their device is cut off (T-19, T-20).
+// that are offloaded end when their device is cut off (T-19, T-20, N15, T20).
 func TestVM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots emulated machines, which takes a minute or two")

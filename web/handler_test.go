@@ -164,6 +164,7 @@ func TestDenials(t *testing.T) {
 	}
 }
 
+// TestBadRequests: T22. An order by GET is none, and what is not understood is refused.
 func TestBadRequests(t *testing.T) {
 	b := newBench(t)
 	lamp, plug := "/v1/devices/"+lampMAC, "/v1/devices/"+plugMAC
@@ -216,7 +217,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// A page of another site must not steer the daemon through somebody's browser.
+// A page of another site must not steer the daemon through somebody's browser (T22).
 func TestCrossOrigin(t *testing.T) {
 	b := newBench(t)
 	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/devices/"+lampMAC+"/forget", nil)

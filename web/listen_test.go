@@ -98,7 +98,7 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
-// R8520-16-q.
+// R8520-16-q, T23.
 func TestAllowed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.sock")
 	must(t, os.WriteFile(path, nil, 0o600))

@@ -15,7 +15,7 @@ type heldFile struct{ error }
 
 func (heldFile) Held() (string, bool) { return "a5", true }
 
-// TestImport: R8520-1.6-g, T-29. A file is judged, and said to be used or why not.
+// TestImport: R8520-1.6-g, T-29, T27. A file is judged, and said to be used or why not.
 func TestImport(t *testing.T) {
 	b := newBench(t)
 	var approved []string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func readState(path string) (enforcer.State, error) {
 	if err != nil {
 		return st, err
 	}
-	if err := json.Unmarshal(raw, &st); err != nil {
+	if err := unseal(raw, &st); err != nil {
 		return enforcer.State{}, fmt.Errorf("state file %s cannot be read: %w", path, err)
 	}
 	if st.Version != stateVersion {
@@ -67,6 +68,31 @@ func readState(path string) (enforcer.State, error) {
 		}
 	}
 	return st, nil
+}
+
+// sealed is what is in the file: a disk may also return what was never written.
+type sealed struct {
+	Checksum string          `json:"checksum"` // SHA-256 of State as written
+	State    json.RawMessage `json:"state"`
+}
+
+func seal(st enforcer.State) ([]byte, error) {
+	raw, err := json.Marshal(st)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(sealed{fmt.Sprintf("%x", sha256.Sum256(raw)), raw})
+}
+
+func unseal(raw []byte, st *enforcer.State) error {
+	var s sealed
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return err
+	}
+	if s.Checksum != fmt.Sprintf("%x", sha256.Sum256(s.State)) {
+		return errors.New("its checksum differs")
+	}
+	return json.Unmarshal(s.State, st)
 }
 
 // writeFile replaces a file so that a power cut leaves the old or the new one.
@@ -81,7 +107,7 @@ func writeFile(name string, data []byte) error {
 }
 
 func (s store) save(st enforcer.State) error {
-	raw, err := json.MarshalIndent(st, "", " ")
+	raw, err := seal(st)
 	if err != nil {
 		return fmt.Errorf("encoding state: %w", err)
 	}

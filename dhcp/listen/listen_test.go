@@ -201,7 +201,7 @@ func uses(a byte) []byte {
 }
 
 // TestRunFlood: of what hosts may send at any rate only a quota is read a second, and nothing is told twice in one; DHCP
-// is heard meanwhile (hardening.md T15).
+// is heard meanwhile (hardening.md T15, F15).
 func TestRunFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		flood := &simulated{interrupted: make(chan struct{})}

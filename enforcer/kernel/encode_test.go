@@ -233,7 +233,7 @@ func allRuleset() enforcer.Ruleset {
 	return enforcer.Ruleset{Inet: allTable(enforcer.Inet), Bridge: allTable(enforcer.Bridge)}
 }
 
-// TestTextAndNetlinkAgree loads every form both ways, and nft must list the same.
+// TestTextAndNetlinkAgree loads every form both ways, and nft must list the same (N8).
 func TestTextAndNetlinkAgree(t *testing.T) {
 	want := allRuleset()
 	byText, byNetlink := newSpace(t), newSpace(t)
@@ -276,7 +276,7 @@ func compareLines(t *testing.T, got, want string) {
 	}
 }
 
-// TestApplyTwice: what is read back needs no second change.
+// TestApplyTwice: N16. What is read back needs no second change.
 func TestApplyTwice(t *testing.T) {
 	want := allRuleset()
 	s := newSpace(t)

@@ -92,7 +92,7 @@ func FuzzParseLog(f *testing.F) {
 	})
 }
 
-// FuzzReadback: set elements and user data that anybody may have written.
+// FuzzReadback: N4. Set elements and user data that anybody may have written.
 func FuzzReadback(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 8, 0, 1, 0, 'a', 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {

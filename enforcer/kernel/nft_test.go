@@ -113,7 +113,7 @@ func TestMoveDevice(t *testing.T) {
 	}
 }
 
-// TestFailedApplyChangesNothing: invariant 6. The last rule names a set that is not there.
+// TestFailedApplyChangesNothing: N4, F1, F7, invariant 6. The last rule names a set that is not there.
 func TestFailedApplyChangesNothing(t *testing.T) {
 	s := newSpace(t)
 	n := s.open()
@@ -132,7 +132,7 @@ func TestFailedApplyChangesNothing(t *testing.T) {
 	roundTrip(t, n, enforcer.Ruleset{Inet: devices(4)}) // and it goes on working
 }
 
-// TestMissingExpression: the error names what the kernel lacks.
+// TestMissingExpression: F7. The error names what the kernel lacks.
 func TestMissingExpression(t *testing.T) {
 	n := newSpace(t).open()
 	f := n.Probe()
@@ -213,6 +213,7 @@ func timeLeft(t *testing.T, n *Nft, set string, a netip.Addr) time.Duration {
 	return in.Timeout
 }
 
+// TestLearn: N7.
 func TestLearn(t *testing.T) {
 	bothRefreshes(t, func(t *testing.T, s *space, n *Nft) {
 		roundTrip(t, n, learnedSets(100))
@@ -246,6 +247,7 @@ func TestLearn(t *testing.T) {
 	})
 }
 
+// TestLearnFull: N7, N9.
 func TestLearnFull(t *testing.T) {
 	bothRefreshes(t, func(t *testing.T, s *space, n *Nft) {
 		roundTrip(t, n, learnedSets(2))

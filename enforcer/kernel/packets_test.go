@@ -71,7 +71,7 @@ func exchange(t *testing.T, server *net.UDPConn, client net.Conn, text string) {
 	}
 }
 
-// TestQueue holds real packets of every length modulo four: 1 to 3 bytes of padding once made the library panic.
+// TestQueue holds real packets of every length modulo four: 1 to 3 bytes of padding once made the library panic (R2, F13).
 func TestQueue(t *testing.T) {
 	s := newSpace(t)
 	n := s.open()
@@ -128,7 +128,7 @@ func TestQueue(t *testing.T) {
 	exchange(t, server, client, "nobody listens again")
 }
 
-// TestQueueStuck: with all handlers stuck packets pass nevertheless, and those held when the queue ends too.
+// TestQueueStuck: F13. With all handlers stuck packets pass nevertheless, and those held when the queue ends too.
 func TestQueueStuck(t *testing.T) {
 	s := newSpace(t)
 	n := s.open()
@@ -232,6 +232,7 @@ func TestLogBridge(t *testing.T) {
 	<-done
 }
 
+// TestCut: T20.
 func TestCut(t *testing.T) {
 	s := newSpace(t)
 	n := s.open()
@@ -269,6 +270,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestWatch: N11, F5.
 func TestWatch(t *testing.T) {
 	s := newSpace(t)
 	n := s.open()

@@ -32,7 +32,7 @@ type odd struct {
 }
 
 // TestScenarioOdd sends what a device may try beside plain packets: frames of other kinds, VLAN tags, fragments, extension
-// headers, packets to its own link by way of the gateway (T-18).
+// headers, packets to its own link by way of the gateway (T-18, T17).
 func TestScenarioOdd(t *testing.T) {
 	for _, mode := range bridgeModes {
 		t.Run(string(mode), func(t *testing.T) {
@@ -163,7 +163,7 @@ func (l *lab) frames() []odd {
 	return append(list, odd{name: "first fragment of a SYN that is not allowed", shot: lateral(32007, 22, first)})
 }
 
-// TestScenarioFragments: where nobody puts fragments together they are judged one by one, so an ACE can be about them.
+// TestScenarioFragments: T17. Where nobody puts fragments together they are judged one by one, so an ACE can be about them.
 func TestScenarioFragments(t *testing.T) {
 	l := newLab(t, enforcer.BridgeStateless)
 	local := enforcertest.ACE{Class: enforcertest.Group("local-networks")}

@@ -10,7 +10,7 @@ import (
 	"mudguard/enforcer"
 )
 
-// TestSettle: after a lost answer the kernel's state decides (N3), after a real one it is known.
+// TestSettle: F13. After a lost answer the kernel's state decides (N3), after a real one it is known.
 func TestSettle(t *testing.T) {
 	n := newSpace(t).open()
 	roundTrip(t, n, enforcer.Ruleset{Inet: devices(2)})

@@ -85,6 +85,7 @@ func (s *stored) file(t *testing.T, suffix string) string {
 	return ""
 }
 
+// TestCacheLoad: F12.
 func TestCacheLoad(t *testing.T) {
 	s := store(t)
 	for name, info := range s.files(t) {
@@ -191,7 +192,7 @@ func TestCacheExpiredSince(t *testing.T) {
 	}
 }
 
-// A failing server changes nothing in the cache (R8520-1.6-i); a new file replaces the old and leaves no litter.
+// A failing server changes nothing in the cache (R8520-1.6-i); a new file replaces the old and leaves no litter (F8).
 func TestCacheReplace(t *testing.T) {
 	s := store(t)
 	s.handle("/lamp", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
@@ -263,7 +264,7 @@ func TestCacheSignedLater(t *testing.T) {
 	must(t, err)
 }
 
-// Whatever a power cut or a hand left in a file, Load says which one it is, and Fetch repairs it.
+// Whatever a power cut or a hand left in a file, Load says which one it is, and Fetch repairs it (F10).
 func TestCacheDamage(t *testing.T) {
 	for _, suffix := range []string{metaName, ".json", ".p7s"} {
 		for name, damage := range map[string]func(t *testing.T, file string){
@@ -309,7 +310,7 @@ func edit(t *testing.T, file string, change func([]byte) []byte) {
 	must(t, os.WriteFile(file, change(b), 0o600))
 }
 
-// Power cuts: after each prefix of the files' writes, Load gives the old entry or the new one.
+// Power cuts: after each prefix of the files' writes, Load gives the old entry or the new one (F11).
 func TestCacheCut(t *testing.T) {
 	s := store(t)
 	old, err := s.client.cache.read(s.url)
@@ -348,7 +349,7 @@ func TestCacheKeys(t *testing.T) {
 	wantError(t, err, KindCache, "is about")
 }
 
-// A file that can't be stored is still a good file.
+// A file that can't be stored is still a good file (F10).
 func TestCacheUnwritable(t *testing.T) {
 	s := store(t)
 	file := filepath.Join(t.TempDir(), "file")

@@ -8,7 +8,7 @@ import (
 
 var never = func() bool { return false }
 
-// hardening.md 3.3: the clock never runs below its floor while nobody sets it, and goes on from there.
+// hardening.md 3.3: the clock never runs below its floor while nobody sets it, and goes on from there (F12).
 func TestClock(t *testing.T) {
 	built := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
@@ -41,8 +41,8 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// T-35: a gateway that boots in 1970 gets its first profile: certificates that begin after the floor are no reason to refuse, those
-// that ended before it are. What it accepts so is judged again once the clock is set.
+// T-35, F12: a gateway that boots in 1970 gets its first profile: certificates that begin after the floor are no reason to refuse,
+// those that ended before it are. What it accepts so is judged again once the clock is set.
 func TestFetchWithoutClock(t *testing.T) {
 	floor := time.Now().AddDate(0, -2, 0)
 	boot := NewClock(floor, func() time.Time { return time.Unix(60, 0) }, never)
@@ -109,7 +109,7 @@ func TestFetchWithoutClock(t *testing.T) {
 }
 
 // A file that came by other means counts as one from its server does, if it is signed: by its maker, or by the administrator
-// who signs what its maker did not (R8520-1.6-g, R8520-3.2-a, T-29).
+// who signs what its maker did not (R8520-1.6-g, R8520-3.2-a, T-29, T27).
 func TestImport(t *testing.T) {
 	s, admin := newSite(t), makeCA(t, "House CA")
 	cfg := s.config(admin)

@@ -21,6 +21,7 @@ import (
 	"mudguard/mud"
 )
 
+// TestFetchSigned: T25.
 func TestFetchSigned(t *testing.T) {
 	s, maker := newSite(t), makeCA(t, "Maker CA")
 	raw := s.publish(t, makeSigner(t, maker))
@@ -45,7 +46,7 @@ func TestFetchSigned(t *testing.T) {
 	}
 }
 
-// What a maker, a mirror or an attacker can do to a signature, under each policy (R8520-13.2-a to f).
+// What a maker, a mirror or an attacker can do to a signature, under each policy (R8520-13.2-a to f, T4).
 func TestFetchSignaturePolicies(t *testing.T) {
 	maker, rogue := makeCA(t, "Maker CA"), makeCA(t, "Rogue CA")
 	good := makeSigner(t, maker)
@@ -139,7 +140,8 @@ func TestFetchMismatch(t *testing.T) {
 	must(t, err) // equal once normalised
 }
 
-// What a server can do with a file: R8520-1.6-l, RAU-5.3.2-a, T-33. None of it is held: no file was had, except where it is none that can be read.
+// What a server can do with a file: R8520-1.6-l, RAU-5.3.2-a, T-33, F8, T6, T7. None of it is held: no file was had, except where
+// it is none that can be read.
 func TestFetchHostileServer(t *testing.T) {
 	body := func(b []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) }
@@ -487,6 +489,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+// TestSpecial: T6.
 func TestSpecial(t *testing.T) {
 	for _, a := range strings.Fields(`0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.255.0.1 169.254.169.254
 		172.16.0.1 172.31.255.255 192.0.0.8 192.88.99.1 192.168.1.1 198.18.0.1 198.19.255.255 224.0.0.1 239.1.1.1 240.0.0.1
@@ -506,6 +509,7 @@ func TestSpecial(t *testing.T) {
 	}
 }
 
+// TestForbiddenHere: T6.
 func TestForbiddenHere(t *testing.T) {
 	lan := netip.MustParsePrefix("2001:db8:1::/64")
 	d := newDialer(Config{Refuse: lan.Contains})
@@ -521,7 +525,7 @@ func TestForbiddenHere(t *testing.T) {
 }
 
 // A host with a forbidden and an allowed address is reached at the allowed one only; the next resolver is asked
-// when one does not know the name.
+// when one does not know the name (T6).
 func TestDial(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

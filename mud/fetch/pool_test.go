@@ -11,7 +11,7 @@ import (
 	"mudguard/mud"
 )
 
-// A slow host delays its own URLs only; a URL in flight is not fetched twice.
+// A slow host delays its own URLs only; a URL in flight is not fetched twice (T25).
 func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -54,7 +54,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// However many URLs somebody announces, so many are fetched at once and wait (R8520-1.6-l, T-34).
+// However many URLs somebody announces, so many are fetched at once and wait (R8520-1.6-l, T-34, T7).
 func TestPoolBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

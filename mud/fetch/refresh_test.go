@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// T-06, R8520-3.5-a, R8520-3.5-c, R8520-7-a, RAU-6-b, RAU-6-c, R8520-16-p: three baselines, the latest counts,
+// T-06, R8520-3.5-a, R8520-3.5-c, R8520-7-a, RAU-6-b, RAU-6-c, R8520-16-p, T25: three baselines, the latest counts,
 // within an hour and a month, spread by a tenth.
 func TestNextRefresh(t *testing.T) {
 	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)

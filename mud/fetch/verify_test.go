@@ -21,7 +21,7 @@ func pool(ids ...*identity) *x509.CertPool {
 	return p
 }
 
-// RFC 8520 section 13: R8520-13-a, R8520-13-b, R8520-13.1-a, R8520-13.1-b, R8520-13.2-c, R8520-13.2-e, R8520-11-f, T-36, T-37.
+// RFC 8520 section 13: R8520-13-a, R8520-13-b, R8520-13.1-a, R8520-13.1-b, R8520-13.2-c, R8520-13.2-e, R8520-11-f, T-36, T-37, T5.
 func TestVerifyRefuses(t *testing.T) {
 	raw := mudFile("https://lamp.example/lamp", "https://lamp.example/lamp.p7s")
 	ca, rogue := makeCA(t, "Maker CA"), makeCA(t, "Maker CA")
