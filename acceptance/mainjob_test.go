@@ -52,6 +52,7 @@ func mainJob(l *lab, client func(*lab, *device, string)) {
 
 	open := l.openName(lamp)
 	l.try("before", l.matrix(lamp, nb, open, true))
+	l.wan.in(l.T, "nft reset counter inet sink hits") // not at once after unrestricted: its last packets may still be on their way
 	s, n := l.stream(lamp, open+":8883"), l.noise(lamp)
 	fetched, before := l.cloud.fetches(), handles(l)
 	l.daemon.kill()
@@ -94,7 +95,6 @@ func (l *lab) unrestricted(lamp, nb *device) {
 	if err := n.end(); err != nil {
 		l.Fatal(err)
 	}
-	l.wan.in(l.T, "nft reset counter inet sink hits")
 	lamp.in(l.T, "ip -4 addr flush dev eth0")
 	l.gw.in(l.T, "conntrack -F 2>/dev/null")
 }
