@@ -2,6 +2,7 @@
 import { get, remove } from "./api.js";
 import { button, el, put } from "./dom.js";
 import { live } from "./live.js";
+import { fail } from "./notes.js";
 import { tick } from "./words.js";
 import { devices } from "./devices.js";
 import { device } from "./device.js";
@@ -21,24 +22,6 @@ let page = { on() {} };
 let leave = new AbortController();
 let endLive = null;
 let busy = false;
-
-// say tells what was done, on the screen and to a screen reader.
-export function say(message) {
-  const said = document.getElementById("said");
-  said.textContent = message;
-  said.classList.add("shown");
-  clearTimeout(say.timer);
-  say.timer = setTimeout(() => said.classList.remove("shown"), 6000);
-}
-
-// fail shows an error on top of the page, until it is closed or the page left.
-export function fail(err) {
-  if (err.name === "AbortError" || err.status === 401) return;
-  const box = el("div", { class: "notice bad", role: "alert" }, el("p", {}, err.message),
-    button("Close", () => box.remove(), "quiet"));
-  main.querySelector(":scope > .notice.bad[role=alert]")?.remove();
-  main.prepend(box);
-}
 
 function route() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("?")[0].split("/");

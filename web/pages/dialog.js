@@ -1,6 +1,6 @@
 // Questions to the administrator, in the browser's own dialog: it keeps the focus, and Escape ends it.
 import { button, el, put } from "./dom.js";
-import { fail, say } from "./app.js";
+import { fail, say } from "./notes.js";
 
 // ask shows a question. body is nodes or text; act is called with the fields' values when the administrator says yes, and
 // may throw: its error is shown, and the dialog stays. preview, if given, fills the box below the fields whenever they change.
