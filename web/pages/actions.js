@@ -2,7 +2,7 @@
 import { get, post, putJSON, remove } from "./api.js";
 import { button, el, text } from "./dom.js";
 import { ask, choice, doing, entry } from "./dialog.js";
-import { nameOf, plain, where, service } from "./words.js";
+import { nameOf, plain, sentence, service, where } from "./words.js";
 
 export const path = (d, more = "") => `/devices/${encodeURIComponent(d.mac)}${more}`;
 
@@ -23,7 +23,7 @@ export function difference(w) {
 export function approve(d, waiting, after) {
   ask({
     title: `Approve ${nameOf(d)}?`, yes: "Approve", done: "Approved.",
-    body: [p(text(waiting.reason, 500)), difference(waiting),
+    body: [p(sentence(waiting.reason)), difference(waiting),
       p(el("small", {}, waiting.signer ? `Signed by ${text(waiting.signer, 200)}.` : "Nobody signed this file, so nobody vouches for who wrote it.",
         waiting.sha256 ? ` It is this very file that you let in; a newer one that allows more waits again.` : ""))],
     act: async () => { await post(path(d, "/approve"), waiting.sha256 ? { sha256: waiting.sha256 } : {}); await after(); },
@@ -50,7 +50,7 @@ export function pause(d, after) {
 export function enforce(d, after, report) {
   ask({
     title: `Enforce the profile of ${nameOf(d)}?`, yes: "Enforce", done: "Enforced.",
-    body: [p("From now on it may do what its profile allows, and nothing else."), report ? p(text(report, 400)) : null],
+    body: [p("From now on it may do what its profile allows, and nothing else."), report ? p(sentence(report)) : null],
     act: async () => { await post(path(d, "/enforce")); await after(); },
   });
 }
@@ -130,20 +130,19 @@ async function scan(camera, read, message) {
   }
 }
 
-const remoteChoices = (a) => (a.name ? [[a.name, `${text(a.name, 100)}, whatever its address`], [a.remote, `only ${text(a.remote, 60)}`]] : [[a.remote, text(a.remote, 60)]]);
-
 // allow makes an exception of an attempt, after the daemon said what that opens.
 export function allow(d, a, after) {
-  const request = (v, preview) => ({ direction: a.direction, proto: a.proto, remote: v.remote, port: a.port, for: v.for, note: v.note ?? "", preview });
+  const request = (v, preview) => ({ ...a.allow, remote: v.remote ?? a.allow.remote, for: v.for, note: v.note, preview });
+  const named = a.allow.remote !== a.remote;
   ask({
     title: `Allow this to ${nameOf(d)}?`, yes: "Allow", done: "Allowed, as an exception of yours.",
-    body: [p(`${nameOf(d)} ${a.direction === "in" ? "was called by" : "tried"} ${where(a)} on ${service(a.proto, a.port)}.`),
-      a.name ? choice("Allow", "remote", remoteChoices(a), a.name) : el("input", { type: "hidden", name: "remote", value: a.remote }),
+    body: [p(`${nameOf(d)} ${a.in ? "was called by" : "tried"} ${where(a)} on ${service(a.proto, a.port)}.`),
+      named ? choice("Allow", "remote", [[a.allow.remote, `${text(a.allow.remote, 100)}, whatever its address`], [a.remote, `only ${text(a.remote, 60)}`]], a.allow.remote) : null,
       choice("For", "for", [["1h", "1 hour"], ["24h", "1 day"], ["168h", "1 week"], ["always", "always"]], "24h"),
       entry("Note (optional)", "note", "", { maxlength: 200, autocomplete: "off" })],
     preview: async (v) => {
       const says = await post(path(d, "/exceptions"), request(v, true));
-      return el("p", {}, el("strong", {}, "This opens: "), el("bdi", {}, text(says.text ?? says.opens, 600)));
+      return el("p", {}, el("strong", {}, "This opens: "), el("bdi", {}, sentence(says.text)));
     },
     act: async (v) => { await post(path(d, "/exceptions"), request(v, false)); await after(); },
   });

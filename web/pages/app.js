@@ -88,7 +88,6 @@ async function countWaiting() {
   const n = (await get("/waiting")).length;
   waitingCount.hidden = n === 0;
   put(waitingCount, String(n));
-  links.get("waiting").setAttribute("aria-label", n ? `Waiting: ${n}` : "Waiting");
 }
 
 const liveWords = { live: "Live", polling: "Every few seconds" };

@@ -14,7 +14,7 @@ export function attemptRow(a, d, device, after) {
   return row([device ? el("th", { scope: "row", role: "rowheader" }, el("a", { href: `#/device/${encodeURIComponent(a.mac)}`, class: "clip" }, said(nameOf(d)))) : null,
     cell("What", el("bdi", { class: "clip" }, attemptSays(a)), el("div", { class: "muted clip" }, said(a.reason, "", 400))),
     cell("Times", el("strong", {}, count(a.count)), el("div", {}, a.enforced ? el("span", { class: "tag bad" }, "denied") : el("span", { class: "tag" }, "let pass"))),
-    cell("Last 24 hours", spark.node), cell("Last", when(a.last), el("div", { class: "muted" }, "since ", when(a.first))),
+    cell("Last 24 hours", spark.node), cell("Last", when(a.last), el("div", { class: "muted" }, "first ", when(a.first))),
     cell("", button("Allow …", () => allow(d, a, after), "small"))]);
 }
 

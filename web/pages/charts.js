@@ -58,10 +58,10 @@ export function hourly(label, lines, signal) {
   let plot, data;
   const options = (u) => ({
     width: box.clientWidth || 300, height: 170, cursor: { y: false }, legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, Math.max(5, max * 1.1)] } },
-    axes: [{ stroke: resolved("muted"), grid: { show: false }, ticks: { show: false } },
+    scales: { x: { range: (_, min, max) => [min - 1800, max + 1800] }, y: { range: (_, __, max) => [0, Math.max(5, max * 1.1)] } },
+    axes: [{ stroke: resolved("muted"), values: (_, at) => at.map((t) => `${new Date(t * 1000).getHours()}:00`), grid: { show: false }, ticks: { show: false } },
       { stroke: resolved("muted"), grid: { stroke: resolved("line"), width: 1 }, ticks: { show: false }, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000] }],
-    series: [{ value: "{YYYY}-{MM}-{DD} {HH}:00" }, ...lines.map(([name, c]) =>
+    series: [{ label: "Hour", value: "{YYYY}-{MM}-{DD} {HH}:00" }, ...lines.map(([name, c]) =>
       ({ label: name, stroke: resolved(c), fill: resolved(c), width: 0, points: { show: false }, paths: u.paths.bars({ size: [0.7, 40] }) }))],
   });
   const draw = async () => {

@@ -6,7 +6,7 @@ import { picture } from "./picture.js";
 import { allow, approve, difference, enforce, orders, path, removeException } from "./actions.js";
 import { doing } from "./dialog.js";
 import { attemptColumns, attemptRow, hours } from "./attempts.js";
-import { aceSays, attemptSays, bytes, chip, count, makerOf, many, modelOf, nameOf, stateMeans, stateOf, when } from "./words.js";
+import { aceSays, attemptSays, bytes, chip, count, makerOf, many, modelOf, nameOf, sentence, stateMeans, stateOf, when } from "./words.js";
 
 // part is a piece of the page that is made anew only when what it shows has changed; the focus stays where it was.
 function part(build) {
@@ -41,13 +41,13 @@ function notices(d, waiting, report, after) {
     out.push(el("div", { class: "notice warn" }, el("p", {}, "Its rules are off. They come back by themselves ", when(d.paused_until), ".")));
   }
   if (waiting) {
-    out.push(el("div", { class: "notice warn" }, el("h2", {}, "Waiting for your decision"), el("p", {}, said(waiting.reason, "", 600)),
+    out.push(el("div", { class: "notice warn" }, el("h2", {}, "Waiting for your decision"), el("p", {}, said(sentence(waiting.reason), "", 600)),
       difference(waiting), el("div", { class: "actions" }, button("Approve …", () => approve(d, waiting, after), "primary"))));
   }
   if (d.state === "observed" && report) {
     const flows = report.flows ?? [];
     out.push(el("div", { class: "notice info" }, el("h2", {}, "While it was observed"),
-      el("p", {}, said(report.text, "", 400), report.since ? [" Watched since ", when(report.since), "."] : ""),
+      el("p", {}, said(sentence(report.text))),
       flows.length ? el("ul", { class: "rows" }, flows.slice(0, 50).map((f) => el("li", {}, el("span", { class: "clip" }, said(`${count(f.count)}× ${attemptSays(f)}`)),
         button("Allow …", () => allow(d, f, after), "small")))) : null,
       el("div", { class: "actions" }, button("Enforce …", () => enforce(d, after, report.text), "primary"))));
@@ -83,7 +83,7 @@ function exceptions(d, after) {
   if (!d.exceptions?.length) return [];
   return section("Your exceptions", el("p", { class: "muted" }, "Beyond what the manufacturer declared, because you allowed it."),
     el("ul", { class: "rows" }, d.exceptions.map((x) => el("li", {},
-      el("div", {}, said(x.text ?? attemptSays(x), "clip", 400), el("div", { class: "muted" }, x.until && !x.until.startsWith("0001") ? ["ends ", when(x.until)] : "always", x.note ? [" – ", said(x.note, "", 200)] : null)),
+      el("div", {}, said(x.text, "clip", 400), el("div", { class: "muted" }, x.until ? ["ends ", when(x.until)] : "always", x.note ? [" – ", said(x.note, "", 200)] : null)),
       button("Remove", doing(async () => { await removeException(d, x.id); await after(); }, "Removed: it is denied again."), "small")))));
 }
 
@@ -91,7 +91,7 @@ function names(list) {
   if (!list.length) return [];
   return section("Names and their addresses", table("Names", ["Name", "Open addresses"], list.map((n) => row([
     el("th", { scope: "row", role: "rowheader", class: "clip" }, said(n.name, "", 253)),
-    cell("Open addresses", n.addresses?.length ? n.addresses.map((x) => el("div", {}, said(x.addr ?? x), x.until ? el("span", { class: "muted" }, " until ", when(x.until)) : null))
+    cell("Open addresses", n.addresses?.length ? n.addresses.map((x, i) => el("div", {}, said(x), n.until?.[i] ? el("span", { class: "muted" }, " for now; runs out ", when(n.until[i])) : null))
       : el("span", { class: "muted" }, "none yet: it has not asked for this name")),
   ])), "names"));
 }

@@ -6,7 +6,8 @@ import { chip, count, makerOf, many, modelOf, nameOf, stateNames, stateOf, state
 
 const newFor = 24 * 3600 * 1000;
 const isNew = (d) => Date.now() - new Date(d.first_seen) < newFor;
-const byAge = (a, b) => (isNew(b) - isNew(a)) || (isNew(a) ? new Date(b.first_seen) - new Date(a.first_seen) : nameOf(a).localeCompare(nameOf(b)));
+const order = new Intl.Collator("en", { numeric: true });
+const byAge = (a, b) => (isNew(b) - isNew(a)) || (isNew(a) ? new Date(b.first_seen) - new Date(a.first_seen) : order.compare(nameOf(a), nameOf(b)));
 
 // line is one device's row, with how to change it.
 function line(first) {

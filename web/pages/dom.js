@@ -1,7 +1,7 @@
 // Everything a device or profile says comes to the page through here, as text: nothing is ever read as markup.
 
-// Invisible, direction-changing and control characters could make one text look like another.
-const unseen = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+// Invisible, direction-changing and control characters could make one text look like another. Joiners stay: some scripts need them.
+const unseen = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 // text makes anything safe to look at.
 export function text(value, most = 300) {
@@ -15,7 +15,7 @@ function fill(node, attrs, children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
   return node;
 }
 
@@ -32,7 +32,7 @@ export const said = (value, cls, most) => el("bdi", { class: cls, dir: "auto" },
 // put replaces what is in node, but leaves it alone where it already says that: a screen reader need not hear it again.
 export function put(node, ...children) {
   if (children.length === 1 && typeof children[0] === "string" && node.textContent === children[0]) return;
-  node.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  node.replaceChildren(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
 }
 
 // section is a part of a page with its heading.

@@ -1,7 +1,7 @@
 // Health: whether mudguard does what it should, and what it cannot do here.
 import { get } from "./api.js";
-import { el, facts, cell, put, row, said, section, table, text } from "./dom.js";
-import { count, many, when } from "./words.js";
+import { cell, el, facts, put, row, said, section, table, text } from "./dom.js";
+import { count, many, sentence, when } from "./words.js";
 
 const queues = { native: "held until their addresses are open", xt: "held until their addresses are open (by the older xt target)", none: "not held: names are looked up ahead of time only" };
 const bridges = { conntrack: "known by connection tracking of the bridge", netfilter: "known by br_netfilter", stateless: "told by ports and flags alone", none: "no LAN interface is a bridge" };
@@ -26,7 +26,7 @@ function draw(s) {
     el("div", { class: `notice ${well ? "ok" : "warn"}` }, el("p", { class: "big" }, well ? "All is well: everything is enforced." :
       `mudguard works, with ${[s.gaps.length && many(s.gaps.length, "gap"), deaf.length && `${many(deaf.length, "source")} that cannot be heard`].filter(Boolean).join(" and ")}.`)),
     section("What is not enforced, or not as well as it should be", s.gaps.length
-      ? el("ul", { class: "rows" }, s.gaps.map((g) => el("li", {}, el("div", {}, el("strong", {}, said(g.what, "", 200)), el("div", { class: "muted" }, said(g.why, "", 600))))))
+      ? el("ul", { class: "rows" }, s.gaps.map((g) => el("li", {}, el("div", {}, el("strong", {}, said(g.what, "", 200)), el("div", { class: "muted" }, said(sentence(g.why), "", 600))))))
       : el("p", {}, "Nothing: this kernel has all that mudguard needs.")),
     section("Where devices are heard", s.sources.length ? table("Sources", ["Source", "State", "Last heard"], s.sources.map((x) => row([
       el("th", { scope: "row", role: "rowheader" }, said(x.name)), cell("State", el("span", { class: `chip ${x.state === "listening" ? "ok" : "bad"}` }, said(x.state, "", 200))),

@@ -17,7 +17,7 @@ export function allowedFlows(d) {
     const at = by.get(key) ?? { who, inward, what: new Set(), packets: 0, addresses: [] };
     at.what.add(service(a.proto, inward ? a.local_port : a.port));
     at.packets += a.packets;
-    at.addresses = (d.names ?? []).filter((n) => n.name === who).flatMap((n) => (n.addresses ?? []).map((x) => x.addr ?? x));
+    at.addresses = (d.names ?? []).find((n) => n.name === who)?.addresses ?? [];
     by.set(key, at);
   }
   return [...by.values()];
@@ -28,7 +28,7 @@ export function deniedFlows(attempts) {
   const by = new Map();
   for (const a of attempts) {
     const key = where(a);
-    const at = by.get(key) ?? { who: a.name ? text(a.name, 120) : text(a.remote, 120), inward: a.direction === "in", what: new Set(), count: 0, addresses: a.name ? [a.remote] : [], enforced: false };
+    const at = by.get(key) ?? { who: a.name ? text(a.name, 120) : text(a.remote, 120), inward: a.in, what: new Set(), count: 0, addresses: a.name ? [a.remote] : [], enforced: false };
     at.what.add(service(a.proto, a.port));
     at.count += a.count;
     at.enforced ||= a.enforced;

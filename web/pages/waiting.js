@@ -2,6 +2,7 @@
 import { get } from "./api.js";
 import { button, el, empty, facts, put, said, text } from "./dom.js";
 import { approve, difference } from "./actions.js";
+import { sentence } from "./words.js";
 
 const kinds = {
   profile: "Its profile waits for you",
@@ -13,7 +14,7 @@ function card(w, device, after) {
   return el("article", { class: "card waiting" },
     el("h2", {}, el("a", { href: `#/device/${encodeURIComponent(w.mac)}` }, said(w.label || w.mac))),
     el("p", { class: "big" }, kinds[w.kind] ?? text(w.kind, 60)),
-    el("p", {}, said(w.reason, "", 600)),
+    el("p", {}, said(sentence(w.reason), "", 600)),
     difference(w),
     facts([["Signed by", w.signer ? said(w.signer, "", 200) : "nobody"], ["File", w.url ? said(w.url, "", 300) : ""]]),
     el("div", { class: "actions" }, button("Approve …", () => approve(device ?? { mac: w.mac, label: w.label }, w, after), "primary"),

@@ -27,7 +27,7 @@ export const makerOf = (d) => text(d.profile?.mfg_name || d.vendor || "", 80);
 export const modelOf = (d) => text(d.profile?.model_name || d.profile?.systeminfo || "", 80);
 
 const services = {
-  20: "file transfer", 21: "file transfer", 22: "SSH", 23: "Telnet", 25: "mail", 53: "names (DNS)", 67: "DHCP", 80: "web", 110: "mail",
+  20: "file transfer", 21: "file transfer", 22: "SSH", 23: "Telnet", 25: "mail", 53: "DNS", 67: "DHCP", 80: "web", 110: "mail",
   123: "time", 137: "Windows names", 139: "Windows files", 143: "mail", 161: "SNMP", 443: "secure web", 445: "Windows files",
   465: "secure mail", 502: "Modbus", 514: "syslog", 515: "printing", 554: "video", 587: "mail", 631: "printing", 853: "secure DNS",
   993: "secure mail", 1883: "MQTT", 1900: "discovery", 2323: "Telnet", 3306: "MySQL", 3389: "remote desktop", 3478: "call set-up", 5060: "phone calls",
@@ -57,13 +57,19 @@ export function aceSays(a) {
   return `${may} reach ${who} on ${what}${a.local_port ? `, from its port ${text(a.local_port, 40)}` : ""}${tail}`;
 }
 
+// sentence makes a whole one of what the daemon says in half ones.
+export function sentence(said, most = 600) {
+  const s = text(said, most);
+  return s && s[0].toUpperCase() + s.slice(1) + (/[.!?…]$/.test(s) ? "" : ".");
+}
+
 // where is the other side of an attempt: its name where one is known, and its address.
 export const where = (a) => (a.name ? `${text(a.name, 120)} (${text(a.remote, 60)})` : text(a.remote, 120));
 
 // attemptSays is what a device tried.
 export function attemptSays(a) {
   const what = service(a.proto, a.port);
-  return a.direction === "in" ? `was called by ${where(a)} on ${what}` : `tried to reach ${where(a)} on ${what}`;
+  return a.in ? `was called by ${where(a)} on ${what}` : `tried to reach ${where(a)} on ${what}`;
 }
 
 // plain puts "tcp/443 with cloud.example", as the daemon shortens it, into the words of a sentence.
@@ -88,7 +94,7 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 function ago(date) {
   const s = (date - Date.now()) / 1000;
   const steps = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [86400 * 60, "day", 86400], [Infinity, "month", 86400 * 30]];
-  if (Math.abs(s) < 10) return "just now";
+  if (Math.abs(s) < 45) return "just now";
   const [, unit, of] = steps.find(([most]) => Math.abs(s) < most);
   return relative.format(Math.round(s / of), unit);
 }
