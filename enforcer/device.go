@@ -23,6 +23,8 @@ type Device struct {
 	Quarantine bool     `json:"quarantined,omitempty"` // by the administrator
 	Held       bool     `json:"held,omitempty"`        // by the administrator
 	Mode       string   `json:"mode,omitempty"`        // observe or enforce, where it differs from the default
+	Name       string   `json:"name,omitempty"`        // given by the administrator
+	Pause      *Pause   `json:"pause,omitempty"`       // an older version that does not know it enforces the policy
 
 	// Announced is what each announcer said last: only what changes there is news.
 	Announced map[string]mud.URL `json:"announced,omitempty"`
@@ -71,7 +73,7 @@ type Approval struct {
 // kept says that there is something about the device that must survive a restart. Others come back as they speak: flash is
 // not written for every MAC that passes (T14).
 func (e *Engine) kept(d *Device) bool {
-	return e.overlays[d.MAC.String()] != nil || !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
+	return e.overlays[d.MAC.String()] != nil || d.Name != "" || d.Pause != nil || !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
 }
 
 // Status is the state of a device, as CONTRACT.md names them.
@@ -87,6 +89,7 @@ const (
 	StatusFailed      Status = "failed"
 	StatusQuarantined Status = "quarantined"
 	StatusTrusted     Status = "trusted"
+	StatusPaused      Status = "paused"
 )
 
 // Judgement is what is decided for a device now, and why.
@@ -97,7 +100,10 @@ type Judgement struct {
 }
 
 // judge decides a device's policy. Every way that does not end in a verified and approved profile ends in less.
-func (e *Engine) judge(d *Device) Judgement {
+func (e *Engine) judge(d *Device) Judgement { return e.withPause(d, e.judgeAlways(d)) }
+
+// judgeAlways decides without a look at pauses.
+func (e *Engine) judgeAlways(d *Device) Judgement {
 	switch {
 	case e.trusted[d.MAC]:
 		return Judgement{Status: StatusTrusted, Reason: "listed in lan.trusted"}

@@ -72,7 +72,7 @@ type Engine struct {
 	compiled         map[*mud.Profile]map[variant]*Compiled
 	overlays         map[string]*Overlay
 	approvals        map[string]Approval
-	plain            map[PolicyKind]*Compiled
+	plain            map[plainPolicy]*Compiled
 	inForce          map[dhcp.MAC]*Compiled
 	have             Ruleset
 	overlaidProfiles map[stack]*mud.Profile
@@ -124,7 +124,7 @@ func (e *Engine) configure(cfg Config, site Site) {
 	for _, m := range site.Trusted {
 		e.trusted[m] = true
 	}
-	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[PolicyKind]*Compiled{}
+	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[plainPolicy]*Compiled{}
 }
 
 // classes adds the default members of the dns and ntp classes: this host and what DHCP handed out.
@@ -317,12 +317,13 @@ func (e *Engine) compile(p *Policy) *Compiled {
 	case p == nil:
 		return nil
 	case p.Kind != PolicyProfile:
-		if e.plain[p.Kind] == nil {
-			e.plain[p.Kind] = Compile(*p, &e.site)
+		own := plainPolicy{p.Kind, p.Paused}
+		if e.plain[own] == nil {
+			e.plain[own] = Compile(*p, &e.site)
 		}
-		return e.plain[p.Kind]
+		return e.plain[own]
 	}
-	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong}
+	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong, p.Paused}
 	if variants == nil {
 		variants = map[variant]*Compiled{}
 		e.compiled[p.Profile] = variants
@@ -334,7 +335,13 @@ func (e *Engine) compile(p *Policy) *Compiled {
 }
 
 // variant is one of the ways to compile a profile.
-type variant struct{ observe, strong bool }
+type variant struct{ observe, strong, paused bool }
+
+// plainPolicy is one of our own policies, and whether it is paused.
+type plainPolicy struct {
+	kind   PolicyKind
+	paused bool
+}
 
 // SetSite takes a new configuration, or new addresses of the LAN interfaces.
 func (e *Engine) SetSite(cfg Config, site Site) {

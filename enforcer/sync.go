@@ -120,6 +120,9 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
 		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
+		if d.paused(e.Now()) {
+			m.Pause, m.PauseUntil = d.Pause.Until.Sub(e.Now()), d.Pause.Until
+		}
 		if p != nil && d.Trusted && !e.isPlain(p) && e.inClasses(d) { // who is held or in quarantine is in no class
 			m.URL, m.Strong = d.URL, d.strong()
 		}
