@@ -70,6 +70,8 @@ func (e *Engine) lapse(now time.Time) {
 			e.Log.Info("pause over", "mac", d.MAC.String(), "device", e.label(d))
 			d.Pause, e.dirty, e.stale = nil, true, true
 		}
+		gone, changed := d.lapseExceptions(now)
+		e.dirty, e.stale = e.dirty || gone, e.stale || gone || changed
 	}
 }
 
