@@ -33,13 +33,13 @@ type ring struct {
 	next uint64
 }
 
-func (r *ring) add(d Denial) {
+func (r *ring) add(d *Denial) {
 	r.next++
 	d.ID = r.next
 	if len(r.list) >= maxDenials {
 		r.list = slices.Delete(r.list, 0, maxDenials/10)
 	}
-	r.list = append(r.list, d)
+	r.list = append(r.list, *d)
 }
 
 // Denied takes a packet that the kernel logged.
@@ -65,7 +65,8 @@ func (e *Engine) Denied(l LogEvent) {
 		Proto: protoName(f.Proto), Sport: f.Sport, Dport: f.Dport, Name: mud.Clean(e.Names.NameOf(other), 253),
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
-	e.denials.add(den)
+	e.denials.add(&den)
+	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
 	}

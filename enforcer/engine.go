@@ -91,6 +91,7 @@ type Engine struct {
 	handed           map[string][]Host // classes as DHCP handed them out
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
+	watch            watchers
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync
@@ -223,6 +224,7 @@ func (e *Engine) adopt() {
 func (e *Engine) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	defer e.unwatch()
 	e.Tick()
 	for {
 		select {
@@ -238,6 +240,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			if e.stale {
 				e.settle()
 			}
+			e.publishChanges()
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mudguard/enforcer"
@@ -21,6 +22,7 @@ const instanceHeader = "Mudguard-Instance"
 type api struct {
 	Options
 	instance string
+	streams  atomic.Int32 // clients of events
 }
 
 // Options are what the API works on.
@@ -75,6 +77,7 @@ func Handler(o Options) http.Handler {
 		method, path, _ := strings.Cut(r.pattern, " ")
 		mux.HandleFunc(method+" "+prefix+path, a.answer(r.answer, cmp.Or(r.limit, maxBody)))
 	}
+	mux.HandleFunc("GET "+prefix+"/events", a.events)
 	for path, p := range newPages() {
 		mux.Handle("GET "+path, p)
 	}
