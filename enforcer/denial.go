@@ -34,13 +34,13 @@ type ring struct {
 	next uint64
 }
 
-func (r *ring) add(d Denial) {
+func (r *ring) add(d *Denial) {
 	r.next++
 	d.ID = r.next
 	if len(r.list) >= maxDenials {
 		r.list = slices.Delete(r.list, 0, maxDenials/10)
 	}
-	r.list = append(r.list, d)
+	r.list = append(r.list, *d)
 }
 
 // Denied takes a packet that the kernel logged.
@@ -67,8 +67,9 @@ func (e *Engine) Denied(l LogEvent) {
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
 	den.Reason = e.reason(d, l, in, den.Name)
-	e.denials.add(den)
+	e.denials.add(&den)
 	e.attempted(d, &den, in)
+	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
 	}

@@ -92,6 +92,7 @@ type Engine struct {
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
 	attempts         attempts
+	watch            watchers
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync
@@ -224,6 +225,7 @@ func (e *Engine) adopt() {
 func (e *Engine) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	defer e.unwatch()
 	e.Tick()
 	for {
 		select {
@@ -239,6 +241,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			if e.stale {
 				e.settle()
 			}
+			e.publishChanges()
 		}
 	}
 }
