@@ -72,7 +72,7 @@ type Engine struct {
 	compiled         map[*mud.Profile]map[variant]*Compiled
 	overlays         map[string]*Overlay
 	approvals        map[string]Approval
-	plain            map[PolicyKind]*Compiled
+	plain            map[plainPolicy]*Compiled
 	inForce          map[dhcp.MAC]*Compiled
 	have             Ruleset
 	overlaidProfiles map[stack]*mud.Profile
@@ -91,6 +91,8 @@ type Engine struct {
 	handed           map[string][]Host // classes as DHCP handed them out
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
+	attempts         attempts
+	watch            watchers
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync
@@ -101,7 +103,7 @@ func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
 		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{},
 		overlays: map[string]*Overlay{}, overlaidProfiles: map[stack]*mud.Profile{}, approvals: map[string]Approval{},
-		started: deps.Now(), events: make(chan func(), eventQueue)}
+		attempts: newAttempts(), started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {
 		e.devices[d.MAC] = d
 		d.restoreAddrs(e.started)
@@ -124,7 +126,7 @@ func (e *Engine) configure(cfg Config, site Site) {
 	for _, m := range site.Trusted {
 		e.trusted[m] = true
 	}
-	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[PolicyKind]*Compiled{}
+	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[plainPolicy]*Compiled{}
 }
 
 // classes adds the default members of the dns and ntp classes: this host and what DHCP handed out.
@@ -223,6 +225,7 @@ func (e *Engine) adopt() {
 func (e *Engine) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	defer e.unwatch()
 	e.Tick()
 	for {
 		select {
@@ -238,6 +241,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			if e.stale {
 				e.settle()
 			}
+			e.publishChanges()
 		}
 	}
 }
@@ -317,12 +321,13 @@ func (e *Engine) compile(p *Policy) *Compiled {
 	case p == nil:
 		return nil
 	case p.Kind != PolicyProfile:
-		if e.plain[p.Kind] == nil {
-			e.plain[p.Kind] = Compile(*p, &e.site)
+		own := plainPolicy{p.Kind, p.Paused}
+		if e.plain[own] == nil {
+			e.plain[own] = Compile(*p, &e.site)
 		}
-		return e.plain[p.Kind]
+		return e.plain[own]
 	}
-	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong}
+	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong, p.Paused}
 	if variants == nil {
 		variants = map[variant]*Compiled{}
 		e.compiled[p.Profile] = variants
@@ -334,7 +339,13 @@ func (e *Engine) compile(p *Policy) *Compiled {
 }
 
 // variant is one of the ways to compile a profile.
-type variant struct{ observe, strong bool }
+type variant struct{ observe, strong, paused bool }
+
+// plainPolicy is one of our own policies, and whether it is paused.
+type plainPolicy struct {
+	kind   PolicyKind
+	paused bool
+}
 
 // SetSite takes a new configuration, or new addresses of the LAN interfaces.
 func (e *Engine) SetSite(cfg Config, site Site) {

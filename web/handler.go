@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mudguard/enforcer"
@@ -21,6 +22,7 @@ const instanceHeader = "Mudguard-Instance"
 type api struct {
 	Options
 	instance string
+	streams  atomic.Int32 // clients of events
 }
 
 // Options are what the API works on.
@@ -55,7 +57,18 @@ func (a *api) routes() []route {
 		{"GET /devices/{mac}", a.device, 0},
 		{"POST /devices/{mac}/assign", a.assign, 0},
 		{"POST /devices/{mac}/certificate", a.certificate, 0},
+		{"POST /devices/{mac}/approve", a.approve, 0},
+		{"POST /devices/{mac}/pause", a.pause, 0},
+		{"POST /devices/{mac}/resume", a.resume, 0},
 		{"POST /devices/{mac}/{order}", a.order, 0},
+		{"PUT /devices/{mac}/name", a.rename, 0},
+		{"GET /devices/{mac}/exceptions", a.exceptions, 0},
+		{"POST /devices/{mac}/exceptions", a.except, 0},
+		{"DELETE /devices/{mac}/exceptions/{id}", a.revoke, 0},
+		{"GET /devices/{mac}/report", a.deviceReport, 0},
+		{"GET /report", a.report, 0},
+		{"GET /attempts", a.attempts, 0},
+		{"GET /waiting", a.waiting, 0},
 		{"GET /denials", a.denials, 0},
 		{"GET /explain", a.explain, 0},
 		{"GET /overlays", a.overlays, 0},
@@ -75,6 +88,7 @@ func Handler(o Options) http.Handler {
 		method, path, _ := strings.Cut(r.pattern, " ")
 		mux.HandleFunc(method+" "+prefix+path, a.answer(r.answer, cmp.Or(r.limit, maxBody)))
 	}
+	mux.HandleFunc("GET "+prefix+"/events", a.events)
 	for path, p := range newPages() {
 		mux.Handle("GET "+path, p)
 	}
