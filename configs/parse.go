@@ -42,6 +42,9 @@ func Parse(name string, data []byte) (Config, error) {
 		section(c.keys()...)(d, "", body)
 	}
 	d.require("lan", "lan.interfaces")
+	if (c.HTTP.CertFile == "") != (c.HTTP.KeyFile == "") {
+		d.problem(d.seen["http"], "http: cert_file and key_file go together")
+	}
 	if err := d.err(); err != nil {
 		return Config{}, err
 	}
@@ -96,7 +99,7 @@ func (c *Config) keys() []key {
 			key{"nflog_group", one(&c.Denials.NFLOGGroup, number[uint16](0, 65535))},
 			key{"rate", one(&c.Denials.Rate, rate())},
 		)},
-		{"http", section(key{"listen", one(&c.HTTP.Listen, listenAddress())})},
+		{"http", section(c.HTTP.keys()...)},
 		{"log", section(
 			key{"level", one(&c.Log.Level, enum(Debug, Info, Warning, Error))},
 			key{"format", one(&c.Log.Format, enum(Text, JSON))},
@@ -121,5 +124,17 @@ func (n *DNS) keys() []key {
 		{"min_ttl", one(&n.MinTTL, duration(time.Second, 24*time.Hour, "1s to 24h"))},
 		{"private_names", list(&n.PrivateNames, nameSuffix())},
 		{"queue", one(&n.Queue, number[uint16](0, 65535))},
+	}
+}
+
+func (h *HTTP) keys() []key {
+	return []key{
+		{"listen", one(&h.Listen, listenAddress())},
+		{"hosts", list(&h.Hosts, hostName())},
+		{"tls", one(&h.TLS, enum(TLSAuto, TLSAlways, TLSNever))},
+		{"cert_file", one(&h.CertFile, orEmpty(filePath()))},
+		{"key_file", one(&h.KeyFile, orEmpty(filePath()))},
+		{"allow_wan", one(&h.AllowWAN, boolean())},
+		{"metrics_token", one(&h.MetricsToken, orEmpty(secret()))},
 	}
 }
