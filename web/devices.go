@@ -204,6 +204,7 @@ type Assignment struct {
 	Source    string  `json:"source,omitempty"`    // admin, if it isn't qr or x509
 	Mudsigner []byte  `json:"mudsigner,omitempty"` // DER Name, of x509
 	QR        *QRText `json:"qr,omitempty"`
+	Code      string  `json:"code,omitempty"` // what a QR code says (RFC 9238), instead of all others
 }
 
 // QRText is what a QR code says besides the URL.
@@ -219,6 +220,9 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 	var b Assignment
 	if err := readBody(body, &b, like); err != nil {
 		return ann, err
+	}
+	if b.Code != "" {
+		return codeAnnouncement(b)
 	}
 	if b.URL == nil {
 		return ann, badRequest("the body must be one object %s", like)
@@ -245,6 +249,18 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 		return ann, badRequest("mudsigner is no DER Name")
 	}
 	return ann, nil
+}
+
+// codeAnnouncement reads {"code": "…"}, the text of a QR code.
+func codeAnnouncement(b Assignment) (enforcer.Announcement, error) {
+	if b.URL != nil || b.QR != nil || b.Source != "" || b.Mudsigner != nil {
+		return enforcer.Announcement{}, badRequest("code stands alone")
+	}
+	q, err := mud.ParseQR(b.Code)
+	if err != nil {
+		return enforcer.Announcement{}, badRequest("this is no QR code of a MUD profile: %v", err)
+	}
+	return enforcer.Announcement{URL: q.URL, Source: enforcer.SourceQR, Company: q.Company, Model: q.Model}, nil
 }
 
 // parseURL reads a MUD URL; "" is none.

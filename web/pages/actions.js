@@ -89,7 +89,7 @@ export function assign(d, after) {
       d.url ? p(el("small", {}, "Leave it empty to take its URL away.")) : null],
     act: async (v) => {
       const given = v.code.trim();
-      await post(path(d, "/assign"), given === "" || /^https:/i.test(given) ? { url: given } : { qr: given });
+      await post(path(d, "/assign"), given === "" || /^https:/i.test(given) ? { url: given } : { code: given });
       await after();
     },
   });

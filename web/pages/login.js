@@ -15,8 +15,8 @@ export function login(view, session, done) {
   const error = el("p", { class: "notice bad", role: "alert", hidden: true });
   const send = el("button", { type: "submit", class: "primary" }, session.setup ? "Set the password" : "Sign in");
   const fields = session.setup
-    ? [field("Setup token", "token", "text", "mudguard wrote it to its log when it started; mudguard status shows it too.", "one-time-code"),
-      field("New password", "password", "password", "At least 10 characters.", "new-password"),
+    ? [field("Setup token", "token", "text", "It is in a file on the gateway. There, “mudguard status” says which.", "one-time-code"),
+      field("New password", "password", "password", "At least 8 characters.", "new-password"),
       field("The password again", "again", "password", null, "new-password")]
     : [field("Password", "password", "password", null, "current-password")];
   const submit = async (e) => {
