@@ -8,7 +8,7 @@ import (
 // shown are the pages and what each must say with these devices.
 var shown = []struct{ name, hash, title, says string }{
 	{"devices", "#/devices", "Devices", "Waiting for you"},
-	{"lamp", "#/device/" + lampMAC, "device-1", "May reach api.lamp.example on TCP 443 (secure web)"},
+	{"lamp", "#/device/" + lampMAC, "Lamp", "May reach api.lamp.example on TCP 443 (secure web)"},
 	{"camera", "#/device/" + cameraMAC, "camera", "Waiting for your decision"},
 	{"plug", "#/device/" + plugMAC, "plug", "It announced no profile"},
 	{"attempts", "#/attempts", "Attempts", "tried to reach evil.example (203.0.113.66) on TCP 23 (Telnet)"},

@@ -35,12 +35,14 @@ const services = {
   8080: "web", 8443: "secure web", 8883: "secure MQTT", 9100: "printing",
 };
 
+const spelt = { tcp: "TCP", udp: "UDP", icmp: "ICMP", "ipv6-icmp": "ICMPv6", igmp: "IGMP", sctp: "SCTP" };
+
 // service is a protocol and port: "TCP 443 (secure web)".
 export function service(proto, port) {
-  const p = text(proto || "any protocol", 20);
-  const known = services[port] && (p === "tcp" || p === "udp");
-  const name = /^(tcp|udp|icmp|icmpv6|sctp|gre|esp)$/.test(p) ? p.toUpperCase().replace("V6", "v6") : p;
-  return `${name}${port ? ` ${text(port, 40)}` : ""}${known ? ` (${services[port]})` : ""}`;
+  const p = text(proto || "any protocol", 60);
+  const known = (p === "tcp" || p === "udp") && services[port] || /^(icmp type 8|ipv6-icmp type 128)\b/.test(p) && "ping";
+  const name = p.replace(/^(ipv6-icmp|[a-z]+)/, (w) => spelt[w] ?? w);
+  return `${name}${port ? ` ${text(port, 40)}` : ""}${known ? ` (${known})` : ""}`;
 }
 
 // aceSays is what one entry of a profile lets the device do: "May reach cloud.example on TCP 443 (secure web)".
@@ -75,8 +77,12 @@ export function attemptSays(a) {
 // plain puts "tcp/443 with cloud.example", as the daemon shortens it, into the words of a sentence.
 export function plain(said) {
   const s = text(said, 400);
-  const m = /^(being reached: )?([a-z0-9]+)(?:\/(\d+))? with (.+)$/.exec(s);
-  return m ? `${m[1] ? "be reached by" : "reach"} ${m[4]} on ${service(m[2], m[3])}` : s;
+  const m = /^(being reached: )?([a-z0-9-]+(?: type \d+)?(?: code \d+)?)(?:\/([^ ]+|all but [^ ]+))?(?: at its port ([^ ]+|all but [^ ]+))?(?: over (IPv\d))? with (.+)$/.exec(s);
+  if (!m) return s;
+  const [, inward, proto, port, own, family, who] = m;
+  const what = proto === "everything" ? "anything" : service(proto, inward ? own : port);
+  const other = inward ? port && `, from port ${port}` : own && `, from its port ${own}`;
+  return `${inward ? "be reached by" : "reach"} ${who} on ${what}${other || ""}${family ? ` (${family})` : ""}`;
 }
 
 export const many = (n, one, more = `${one}s`) => `${count(n)} ${n === 1 ? one : more}`;
