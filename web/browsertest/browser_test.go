@@ -215,7 +215,7 @@ func (p *tab) fill(selector, text string) {
 	p.do(chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
-// barriers fails for what axe-core finds, and for a page that is wider than its screen.
+// barriers fails for what axe-core finds.
 func (p *tab) barriers() {
 	p.Helper()
 	type finding struct {
@@ -226,6 +226,11 @@ func (p *tab) barriers() {
 	for _, v := range eval[[]finding](p, `axe.run().then((r) => r.violations)`) {
 		p.Errorf("axe: %s: %s\n%+v", v.ID, v.Help, v.Nodes[0])
 	}
+}
+
+// fits fails for a page that is wider than its screen.
+func (p *tab) fits() {
+	p.Helper()
 	if over := eval[int](p, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 		p.Errorf("the page is %d pixels wider than the screen", over)
 	}
