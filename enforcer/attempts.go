@@ -215,7 +215,7 @@ func (e *Engine) reason(d *Device, l LogEvent, in bool, name string) string {
 	case ace != nil && ace.Action == mud.Drop:
 		return reasonDropped
 	case res.Accept && isObserved(res.Logged):
-	case res.Accept && (in && pol.checksIn || !in && pol.checksOut) && !pol.Paused:
+	case res.Accept && (in && pol.checksIn || !in && pol.checksOut):
 		return reasonHeader
 	case res.Accept:
 		return reasonTooEarly

@@ -113,7 +113,7 @@ func (c *compiler) inet(out, in direction) {
 	}
 	c.add(list, "_out", append(slices.Clone(link), head...), c.tail("out"), flows, c.sent)
 	c.add(list, "_gw", append(infraToGateway(), head...), append(c.unheard(), c.tail("out")...), c.withAsking(Inet, toHere), c.sent)
-	c.add(list, "_back", nil, nil, turned(in.rules), c.sent)
+	c.add(list, "_back", c.answersInPause(), nil, turned(in.rules), c.sent)
 	c.checks(list, checkOut, link, c.hopped(out.packets), flows, c.sent)
 	c.checks(list, checkGateway, infraToGateway(), out.packets, toHere, c.sent)
 	if c.site.routed() {

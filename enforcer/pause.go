@@ -139,6 +139,14 @@ func (b *builder) pause(m Member) {
 	}
 }
 
+// answersInPause lets a paused device answer those whom the pause let in.
+func (c *compiler) answersInPause() []Rule {
+	if !c.p.Paused {
+		return nil
+	}
+	return []Rule{{Exprs: []Expr{EtherIn{Set: setPaused}, accept}, Comment: "its policy is off for a while"}}
+}
+
 // whilePaused are the rules by which a paused device's packets leave a chain that would judge them each.
 func (c *compiler) whilePaused(list *[]*Chain, name string) []Rule {
 	const why = "its policy is off for a while"
