@@ -54,7 +54,8 @@ type attempt struct {
 	count       uint64
 	first, last time.Time
 	hours       hours
-	written     uint64 // of count, what is in the history
+	written     uint64    // of count, what is in the history
+	fresh       time.Time // the first that is not
 }
 
 func newAttempts() attempts {
@@ -79,6 +80,9 @@ func (s *attempts) add(k AttemptKey, device string, n uint64, at time.Time) *att
 		s.of[k.MAC]++
 	}
 	a.remote, a.device, a.count = remote, device, a.count+n
+	if a.fresh.IsZero() {
+		a.fresh = at
+	}
 	if at.After(a.last) {
 		a.last = at
 	}

@@ -29,11 +29,12 @@ func (h *hours) add(at time.Time, n uint32) {
 	}
 }
 
-func sumOf(n [24]uint32) (sum uint64) {
-	for _, x := range n {
-		sum += uint64(x)
+// in gives the number of one hour.
+func (h hours) in(hour int64) uint32 {
+	if i := int64(len(h.n)) - 1 - (h.last - hour); i >= 0 && i < int64(len(h.n)) {
+		return h.n[i]
 	}
-	return sum
+	return 0
 }
 
 // Activity counts, in each of the last 24 hours and the oldest first, the flows that a device opened and was allowed, and the

@@ -86,6 +86,7 @@ func (e *Engine) Tick() {
 	now := e.Now()
 	e.age(now)
 	e.lapse(now)
+	e.record(now)
 	used := e.urlsInUse()
 	for u := range used {
 		p := e.load(u)
