@@ -26,6 +26,7 @@ import (
 	"mudguard/enforcer"
 	"mudguard/enforcer/answers"
 	"mudguard/enforcer/kernel"
+	"mudguard/history"
 	"mudguard/mud"
 	"mudguard/mud/fetch"
 	"mudguard/web"
@@ -150,6 +151,7 @@ type daemon struct {
 	fetcher  *profiles
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
+	history  *history.Store // nil: there is none
 
 	mu      sync.Mutex
 	lan     []enforcer.LANInterface
@@ -226,10 +228,12 @@ func (d *daemon) setUp() error {
 		d.log.Error("state not read", "err", err)
 	}
 	d.configureNames(site)
+	past := d.openHistory()
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
-		Counts: d.nft.Counts,
+		Counts: d.nft.Counts, Record: d.record,
 	})
+	d.engine.Recall(past)
 	return nil
 }
 
@@ -260,7 +264,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
 	g.Go(func() error {
-		return web.Serve(ctx, ln, web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring}))
+		return web.Serve(ctx, ln, web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, History: d.past}))
 	})
 }
 
