@@ -95,8 +95,24 @@ type History struct {
 
 // HTTP is the web server. An empty Listen means none.
 type HTTP struct {
-	Listen string `yaml:"listen"`
+	Listen       string   `yaml:"listen"`
+	Hosts        []string `yaml:"hosts"` // names that it is asked by, lower-case, besides addresses and localhost
+	TLS          TLS      `yaml:"tls"`
+	CertFile     string   `yaml:"cert_file"` // both or neither; neither: a certificate of its own
+	KeyFile      string   `yaml:"key_file"`
+	AllowWAN     bool     `yaml:"allow_wan"`     // also on addresses that are not of a LAN interface
+	MetricsToken string   `yaml:"metrics_token"` // empty: metrics need a session
 }
+
+// TLS says whether the web server speaks https.
+type TLS string
+
+// Choices of TLS.
+const (
+	TLSAuto   TLS = "auto" // but on loopback addresses
+	TLSAlways TLS = "always"
+	TLSNever  TLS = "never"
+)
 
 // Log says what is logged on stderr and in which form.
 type Log struct {
@@ -231,6 +247,7 @@ func Default() Config {
 		DNS:             DNS{MinTTL: time.Minute, Queue: 8520},
 		Denials:         Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
 		History:         History{MaxSize: 2 << 20},
+		HTTP:            HTTP{TLS: TLSAuto},
 		Log:             Log{Level: Info, Format: Text},
 	}
 }

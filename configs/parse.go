@@ -42,6 +42,9 @@ func Parse(name string, data []byte) (Config, error) {
 		section(c.keys()...)(d, "", body)
 	}
 	d.require("lan", "lan.interfaces")
+	if (c.HTTP.CertFile == "") != (c.HTTP.KeyFile == "") {
+		d.problem(d.seen["http"], "http: cert_file and key_file go together")
+	}
 	if err := d.err(); err != nil {
 		return Config{}, err
 	}
@@ -97,7 +100,7 @@ func (c *Config) keys() []key {
 			key{"rate", one(&c.Denials.Rate, rate())},
 		)},
 		{"history", section(key{"max_size", one(&c.History.MaxSize, size(64<<10, 1<<30, "64KiB to 1024MiB"))})},
-		{"http", section(key{"listen", one(&c.HTTP.Listen, listenAddress())})},
+		{"http", section(c.HTTP.keys()...)},
 		{"log", section(
 			key{"level", one(&c.Log.Level, enum(Debug, Info, Warning, Error))},
 			key{"format", one(&c.Log.Format, enum(Text, JSON))},
@@ -122,5 +125,17 @@ func (n *DNS) keys() []key {
 		{"min_ttl", one(&n.MinTTL, duration(time.Second, 24*time.Hour, "1s to 24h"))},
 		{"private_names", list(&n.PrivateNames, nameSuffix())},
 		{"queue", one(&n.Queue, number[uint16](0, 65535))},
+	}
+}
+
+func (h *HTTP) keys() []key {
+	return []key{
+		{"listen", one(&h.Listen, listenAddress())},
+		{"hosts", list(&h.Hosts, hostName())},
+		{"tls", one(&h.TLS, enum(TLSAuto, TLSAlways, TLSNever))},
+		{"cert_file", one(&h.CertFile, orEmpty(filePath()))},
+		{"key_file", one(&h.KeyFile, orEmpty(filePath()))},
+		{"allow_wan", one(&h.AllowWAN, boolean())},
+		{"metrics_token", one(&h.MetricsToken, orEmpty(secret()))},
 	}
 }

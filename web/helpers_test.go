@@ -33,6 +33,8 @@ type bench struct {
 	engine *enforcer.Engine
 	kernel *enforcer.Memory
 	refuse atomic.Bool // the kernel refuses changes
+	auth   *Auth
+	now    atomic.Int64 // what was added to the clock of auth
 	http   http.Handler
 }
 
@@ -77,10 +79,14 @@ func newBench(t testing.TB) *bench {
 	done := make(chan error, 1)
 	go func() { done <- b.engine.Run(ctx) }()
 	t.Cleanup(func() { stop(); must(t, <-done) })
+	b.auth, err = NewAuth(AuthConfig{Dir: t.TempDir(), Hosts: []string{"router.home.arpa"}, MetricsToken: "0123456789abcdef",
+		Write: func(name string, data []byte) error { return os.WriteFile(name, data, 0o600) },
+		Now:   func() time.Time { return time.Now().Add(time.Duration(b.now.Load())) }}, true)
+	must(t, err)
 	b.http = Handler(Options{Engine: b.engine, Host: func() HostStatus {
 		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
 			Gaps: []enforcer.Gap{{What: "of the host", Why: "a test"}}}
-	}})
+	}, Auth: b.auth})
 	b.sighted(dhcp.Sighting{MAC: mac(t, lampMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Addr: netip.MustParseAddr("192.168.1.50"), URL: lampURL})
 	b.sighted(dhcp.Sighting{MAC: mac(t, plugMAC), Kind: dhcp.Seen, Hostname: "plug\x1b[31m\nroot"})
 	b.sighted(dhcp.Sighting{MAC: trusted, Kind: dhcp.Seen})

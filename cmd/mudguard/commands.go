@@ -47,6 +47,8 @@ func commands() []command {
 			"--follow goes on with what comes; with --json it prints one object a line, else one array." + socket, (*cli).denialsCmd},
 		{"explain", "MAC out|in PROTO ADDR_OR_NAME [PORT] [--json]", "whether a flow is allowed, and by which rule",
 			"PROTO is tcp, udp, icmp, icmpv6 or a number. tcp and udp need PORT: the peer's for out, the device's for in.\nExit code 0: allowed, 1: denied." + socket, (*cli).explainCmd},
+		{"password", "[--json]", "set the password of the web pages",
+			"Asks for it at the terminal; else it is the first line of the standard input. Ends all sessions." + socket, (*cli).passwordCmd},
 		{"plan", "--config FILE --profile FILE [--mac MAC] [--ip ADDR]", "the nft script for a profile, without a kernel", "", func(_ *cli, a []string) int { return planCmd(a) }},
 		{"lint", "FILE... [--json] [--strict]", "what is wrong with MUD files",
 			"Each problem with its JSON path, the standard's row and how severe it is. - is the standard input.\nExit code 1: there is an error (with --strict also: a warning), 2: a file cannot be read.", (*cli).lintCmd},

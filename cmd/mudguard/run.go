@@ -152,12 +152,15 @@ type daemon struct {
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 	history  *history.Store // nil: there is none
+	auth     *web.Auth
+	authErr  error // why it must not be asked
 
 	mu      sync.Mutex
 	lan     []enforcer.LANInterface
 	missing []string
 	sources map[string]*web.Source
 	loadErr error
+	web     string // state of the web server
 }
 
 // runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force; the LAN is
@@ -221,6 +224,7 @@ func (d *daemon) setUp() error {
 	if err != nil {
 		return err
 	}
+	d.auth, d.authErr = newAuth(d.cfg)
 	files := store{d.cfg.StateDir}
 	saved, err := files.load()
 	if err != nil {
@@ -263,9 +267,14 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	g.Go(func() error {
-		return web.Serve(ctx, ln, web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, History: d.past}))
-	})
+	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, Auth: d.auth, History: d.past})
+	g.Go(func() error { return web.Serve(ctx, ln, api) })
+	if d.cfg.HTTP.Listen != "" {
+		guarded := d.auth.Guard(api)
+		g.Go(func() error {
+			return d.serveWeb(ctx, func(ctx context.Context, ln net.Listener) error { return web.Serve(ctx, ln, guarded) })
+		})
+	}
 }
 
 func (d *daemon) onError(part string) func(error) {
