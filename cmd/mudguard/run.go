@@ -152,6 +152,7 @@ type daemon struct {
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 	history  *history.Store // nil: there is none
+	flows    tally
 	auth     *web.Auth
 	authErr  error // why it must not be asked
 
@@ -262,6 +263,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
 	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
+	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError("flow events")) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
@@ -313,6 +315,8 @@ func (d *daemon) audit(ctx context.Context) error {
 		case <-tick.C:
 			d.refresh(ctx)
 			d.repair()
+			flows := d.flows.take()
+			d.engine.Post(func(e *enforcer.Engine) { e.Opened(flows) })
 		}
 	}
 }
