@@ -3,6 +3,7 @@ package enforcer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -54,7 +55,8 @@ type attempt struct {
 	count       uint64
 	first, last time.Time
 	hours       hours
-	written     uint64 // of count, what is in the history
+	written     uint64    // of count, what is in the history
+	fresh       time.Time // the first that is not
 }
 
 func newAttempts() attempts {
@@ -79,6 +81,9 @@ func (s *attempts) add(k AttemptKey, device string, n uint64, at time.Time) *att
 		s.of[k.MAC]++
 	}
 	a.remote, a.device, a.count = remote, device, a.count+n
+	if a.fresh.IsZero() {
+		a.fresh = at
+	}
 	if at.After(a.last) {
 		a.last = at
 	}
@@ -106,6 +111,11 @@ func (s *attempts) drop(k AttemptKey) {
 	if s.of[k.MAC]--; s.of[k.MAC] <= 0 {
 		delete(s.of, k.MAC)
 	}
+}
+
+func (s *attempts) forget(mac dhcp.MAC) {
+	maps.DeleteFunc(s.list, func(k AttemptKey, _ *attempt) bool { return k.MAC == mac })
+	delete(s.of, mac)
 }
 
 // view shows one.
@@ -215,7 +225,7 @@ func (e *Engine) reason(d *Device, l LogEvent, in bool, name string) string {
 	case ace != nil && ace.Action == mud.Drop:
 		return reasonDropped
 	case res.Accept && isObserved(res.Logged):
-	case res.Accept && (in && pol.checksIn || !in && pol.checksOut) && !pol.Paused:
+	case res.Accept && (in && pol.checksIn || !in && pol.checksOut):
 		return reasonHeader
 	case res.Accept:
 		return reasonTooEarly
@@ -233,7 +243,7 @@ func (e *Engine) missing(d *Device, p *mud.Profile, f Flow, in bool, name string
 	switch {
 	case name != "" && e.admits(d, f, in, name):
 		return reasonExpired
-	case f.Dport != 0 && e.admits(d, turned, !in, ""):
+	case f.Dport != 0 && e.admits(d, turned, !in, name):
 		return reasonTurned
 	case e.site.OnLAN(other) && !e.site.OwnAddr(other) && grouped(p):
 		return reasonGroup

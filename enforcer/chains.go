@@ -113,12 +113,12 @@ func (c *compiler) inet(out, in direction) {
 	}
 	c.add(list, "_out", append(slices.Clone(link), head...), c.tail("out"), flows, c.sent)
 	c.add(list, "_gw", append(infraToGateway(), head...), append(c.unheard(), c.tail("out")...), c.withAsking(Inet, toHere), c.sent)
-	c.add(list, "_back", nil, nil, turned(in.rules), c.sent)
+	c.add(list, "_back", c.answersInPause(), nil, turned(in.rules), c.sent)
 	c.checks(list, checkOut, link, c.hopped(out.packets), flows, c.sent)
 	c.checks(list, checkGateway, infraToGateway(), out.packets, toHere, c.sent)
 	if c.site.routed() {
 		in.rules, in.replies, in.packets = blind(in.rules), blind(in.replies), blind(in.packets)
-		c.checks(list, checkIn, c.infraToDevice(false), in.packets, turned(blind(out.rules)), c.received)
+		c.checks(list, checkIn, c.infraToDevice(false), in.packets, turned(anyMAC(out.rules)), c.received)
 		c.in(list, in, nil)
 	}
 }

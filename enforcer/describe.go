@@ -62,6 +62,9 @@ func describeACE(a *mud.ACE) string {
 		who = append(who, describeRemote(r))
 	}
 	what += " with " + strings.Join(who, " that is also ")
+	if m.Group.IsValid() {
+		what += " to the group " + m.Group.String()
+	}
 	if conditions := describeHead(m); len(conditions) > 0 {
 		what += " if " + strings.Join(conditions, " and ")
 	}

@@ -62,7 +62,10 @@ type Device struct {
 	gone map[string]time.Time     // when an announcement ages out
 	why  string                   // why Pending is not accepted
 
-	allowed, denied hours // flows
+	allowed, denied hours  // flows
+	noted           Status // that the history has
+	countedHour     int64  // of which the history has
+	written         CounterRecord
 
 	beyondIDs string   // which exceptions hold,
 	overlay   *Overlay // and what they come to

@@ -57,6 +57,8 @@ type Deps struct {
 	Log     *slog.Logger
 	Names   *Names
 	Backoff func(try int) time.Duration // wait before trying a failed fetch again
+	// Record writes to the history, once an hour; nil where nobody keeps one.
+	Record func([]Record) error
 	// Counts reads the counters of a chain's rules, in their order; nil where nobody counts.
 	Counts func(TableFamily, string) ([]Count, error)
 }
@@ -92,6 +94,8 @@ type Engine struct {
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
 	attempts         attempts
+	journal          journal
+	unrecorded       string // why the history was not written
 	watch            watchers
 	started          time.Time
 	events           chan func()
@@ -230,6 +234,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			e.keepRecords()
 			_ = e.write() // what waits for its turn; a refusal is logged
 			return nil
 		case f := <-e.events:

@@ -1,6 +1,9 @@
 package enforcer
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // hours counts something in each of the last 24 hours.
 type hours struct {
@@ -29,11 +32,12 @@ func (h *hours) add(at time.Time, n uint32) {
 	}
 }
 
-func sumOf(n [24]uint32) (sum uint64) {
-	for _, x := range n {
-		sum += uint64(x)
+// in gives the number of one hour.
+func (h hours) in(hour int64) uint32 {
+	if i := int64(len(h.n)) - 1 - (h.last - hour); i >= 0 && i < int64(len(h.n)) {
+		return h.n[i]
 	}
-	return sum
+	return 0
 }
 
 // Activity counts, in each of the last 24 hours and the oldest first, the flows that a device opened and was allowed, and the
@@ -42,6 +46,17 @@ func sumOf(n [24]uint32) (sum uint64) {
 type Activity struct {
 	Allowed [24]uint32 `json:"allowed"`
 	Denied  [24]uint32 `json:"denied"`
+}
+
+// Opened takes how many flows hosts on the LAN opened lately, by their addresses.
+func (e *Engine) Opened(flows map[netip.Addr]uint32) {
+	for _, d := range e.devices {
+		for _, a := range d.Addrs {
+			if n := flows[a]; n > 0 {
+				d.allowed.add(e.Now(), n)
+			}
+		}
+	}
 }
 
 func (e *Engine) activityOf(d *Device) Activity {

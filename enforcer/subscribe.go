@@ -73,7 +73,7 @@ func (e *Engine) publishChanges() {
 	before, now := e.watch.devices, make(map[dhcp.MAC]DeviceView, len(e.devices))
 	for _, v := range e.Views() {
 		known := v
-		known.LastSeen = v.LastSeen.Truncate(time.Minute)
+		known.LastSeen, known.Activity = v.LastSeen.Truncate(time.Minute), Activity{} // denials are told themselves
 		old, was := before[v.MAC]
 		now[v.MAC] = known
 		if reflect.DeepEqual(old, known) {

@@ -99,6 +99,7 @@ func (e *Engine) policies() map[dhcp.MAC]*Compiled {
 	maps.DeleteFunc(e.refused, func(_ string, r refusal) bool { return !r.until.After(e.Now()) })
 	for mac, d := range e.devices {
 		j := e.judge(d)
+		e.noteState(d, j)
 		if c := e.compile(j.Policy); c != nil {
 			if _, no := e.refused[c.Name]; no {
 				c = e.instead(mac)

@@ -103,7 +103,7 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 		Vendor: mud.Clean(d.Vendor, 64), URL: d.URL.String(), Source: d.Source, State: j.Status, Reason: mud.Clean(j.Reason, 500),
 		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen.UTC(), Label: e.label(d), Name: mud.Clean(d.Name, maxName), PrivateMAC: d.MAC.LocallyAdministered(),
 		Activity: e.activityOf(d)}
-	if d.paused(e.Now()) {
+	if j.Status == StatusPaused {
 		v.PausedTill = new(d.Pause.Until.UTC())
 	}
 	if !d.Pending.IsZero() {
@@ -137,7 +137,7 @@ func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
 	}
 	if w := p.waiting; w != nil {
 		v.Waiting = &WaitingView{SHA256: w.SHA256, Signer: w.Signer, LastUpdate: w.Profile.LastUpdate, Reason: mud.Clean(p.why, 1000),
-			NewlyAllows: newlyAllowed(pr, &w.Profile), NoLongerAllows: newlyAllowed(&w.Profile, pr)}
+			NewlyAllows: e.newlyAllowed(pr, &w.Profile), NoLongerAllows: e.newlyAllowed(&w.Profile, pr)}
 	}
 	return v
 }

@@ -30,7 +30,9 @@ type Options struct {
 	Engine *enforcer.Engine  // running
 	Host   func() HostStatus // the parts of the status that only the daemon knows
 	Judge  Judge
-	Auth   *Auth
+	// History gives what was kept; nil: nothing is.
+	History func(enforcer.HistoryQuery) ([]enforcer.Record, error)
+	Auth    *Auth
 }
 
 // Judge says whether a MUD file that the administrator brought, with its detached signature or none, may be used.
@@ -74,6 +76,7 @@ func (a *api) routes() []route {
 		{"GET /report", a.report, 0},
 		{"GET /attempts", a.attempts, 0},
 		{"GET /waiting", a.waiting, 0},
+		{"GET /history", a.history, 0},
 		{"GET /denials", a.denials, 0},
 		{"GET /explain", a.explain, 0},
 		{"GET /overlays", a.overlays, 0},

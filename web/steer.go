@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"mudguard/dhcp"
@@ -193,4 +195,43 @@ func (a *api) approve(r *http.Request) (any, error) {
 		}
 		return e.Approve(d, by(r))
 	})
+}
+
+// history gives what was kept, and what is to be: the newest first.
+func (a *api) history(r *http.Request) (any, error) {
+	w, err := readWindow(r, "kind", "limit", "cursor")
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSpan(r)
+	if err != nil {
+		return nil, err
+	}
+	q := enforcer.HistoryQuery{MAC: w.mac, Kind: enforcer.RecordKind(r.URL.Query().Get("kind")), Since: w.since, Until: w.until, Limit: s.limit + 1}
+	if q.Before, err = readID(r, "cursor"); err != nil {
+		return nil, err
+	}
+	switch q.Kind {
+	case "", enforcer.RecordDenial, enforcer.RecordState, enforcer.RecordCounters:
+	default:
+		return nil, badRequest("kind must be denial, state or counters, not %.40q", string(q.Kind))
+	}
+	var list []enforcer.Record
+	if q.Before == 0 { // on the first page, ahead of what is written
+		if err := a.do(r, func(e *enforcer.Engine) { list = e.Unrecorded() }); err != nil {
+			return nil, err
+		}
+		list = slices.DeleteFunc(list, func(r enforcer.Record) bool { return !q.Has(r) })
+		slices.SortStableFunc(list, func(a, b enforcer.Record) int { return b.Time.Compare(a.Time) })
+	}
+	if a.History == nil {
+		return nil, fail(http.StatusServiceUnavailable, "there is no history here")
+	}
+	written, err := a.History(q)
+	if err != nil {
+		return nil, fail(http.StatusServiceUnavailable, "%v", err)
+	}
+	p := cut(s, written, func(r enforcer.Record) string { return strconv.FormatUint(r.ID, 10) })
+	p.items = append(orEmpty(list), p.items.([]enforcer.Record)...)
+	return p, nil
 }

@@ -28,6 +28,8 @@ func commands() []command {
 		{"name", "MAC NAME [--json]", "call a device something", `The name "" takes it away.` + socket, (*cli).nameCmd},
 		{"waiting", "[--json]", "what waits for approval, and what that would allow", "" + socket, (*cli).waitingCmd},
 		{"attempts", "[--json] [--device MAC]", "what was denied, equal attempts together", "" + socket, (*cli).attemptsCmd},
+		{"history", "[--json] [--device MAC] [--kind denial|state|counters] [--since 24h]", "what was denied, changed and counted, also before a restart",
+			"The newest first." + socket, (*cli).historyCmd},
 		{"report", "[MAC] [--json]", "what enforce would deny of what is only observed", "" + socket, (*cli).reportCmd},
 		{"allow", "MAC out|in PROTO NAME_OR_ADDRESS [PORT] [--for 24h|always] [--note WHY] [--preview]", "except a flow from a device's policy",
 			"It goes beyond what the manufacturer declared, and ends by itself unless it is for always.\nPORT is the peer's for out, the device's for in.\n" +

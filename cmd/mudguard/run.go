@@ -26,6 +26,7 @@ import (
 	"mudguard/enforcer"
 	"mudguard/enforcer/answers"
 	"mudguard/enforcer/kernel"
+	"mudguard/history"
 	"mudguard/mud"
 	"mudguard/mud/fetch"
 	"mudguard/web"
@@ -150,6 +151,8 @@ type daemon struct {
 	fetcher  *profiles
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
+	history  *history.Store // nil: there is none
+	flows    tally
 	auth     *web.Auth
 	authErr  error // why it must not be asked
 
@@ -230,10 +233,12 @@ func (d *daemon) setUp() error {
 		d.log.Error("state not read", "err", err)
 	}
 	d.configureNames(site)
+	past := d.openHistory()
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
-		Counts: d.nft.Counts,
+		Counts: d.nft.Counts, Record: d.record,
 	})
+	d.engine.Recall(past)
 	return nil
 }
 
@@ -258,12 +263,13 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
 	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
+	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError("flow events")) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, Auth: d.auth})
+	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, Auth: d.auth, History: d.past})
 	g.Go(func() error { return web.Serve(ctx, ln, api) })
 	if d.cfg.HTTP.Listen != "" {
 		guarded := d.auth.Guard(api)
@@ -309,6 +315,8 @@ func (d *daemon) audit(ctx context.Context) error {
 		case <-tick.C:
 			d.refresh(ctx)
 			d.repair()
+			flows := d.flows.take()
+			d.engine.Post(func(e *enforcer.Engine) { e.Opened(flows) })
 		}
 	}
 }
