@@ -33,6 +33,7 @@ type Config struct {
 	Classes         Classes       `yaml:"classes"`
 	DNS             DNS           `yaml:"dns"`
 	Denials         Denials       `yaml:"denials"`
+	History         History       `yaml:"history"`
 	HTTP            HTTP          `yaml:"http"`
 	Log             Log           `yaml:"log"`
 }
@@ -85,6 +86,11 @@ type DNS struct {
 type Denials struct {
 	NFLOGGroup uint16 `yaml:"nflog_group"`
 	Rate       Rate   `yaml:"rate"`
+}
+
+// History is what is kept below state_dir of denials, states and counters.
+type History struct {
+	MaxSize int64 `yaml:"max_size"` // bytes
 }
 
 // HTTP is the web server. An empty Listen means none.
@@ -241,6 +247,7 @@ func Default() Config {
 		DNS:             DNS{MinTTL: time.Minute, Queue: 8520},
 		Denials:         Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
 		HTTP:            HTTP{TLS: TLSAuto},
+		History:         History{MaxSize: 2 << 20},
 		Log:             Log{Level: Info, Format: Text},
 	}
 }

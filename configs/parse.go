@@ -99,6 +99,7 @@ func (c *Config) keys() []key {
 			key{"nflog_group", one(&c.Denials.NFLOGGroup, number[uint16](0, 65535))},
 			key{"rate", one(&c.Denials.Rate, rate())},
 		)},
+		{"history", section(key{"max_size", one(&c.History.MaxSize, size(64<<10, 1<<30, "64KiB to 1024MiB"))})},
 		{"http", section(c.HTTP.keys()...)},
 		{"log", section(
 			key{"level", one(&c.Log.Level, enum(Debug, Info, Warning, Error))},

@@ -37,7 +37,7 @@ func (a *api) devices(r *http.Request) (any, error) {
 
 // found says that all words of a search are in what tells devices apart.
 func found(d enforcer.DeviceView, search string) bool {
-	text := strings.ToLower(fmt.Sprintln(d.MAC, d.Label, d.Hostname, d.Vendor, d.URL, d.State, d.Addresses))
+	text := strings.ToLower(fmt.Sprintln(d.MAC, d.Name, d.Label, d.Hostname, d.Vendor, d.URL, d.State, d.Addresses))
 	for word := range strings.FieldsSeq(strings.ToLower(search)) {
 		if !strings.Contains(text, word) {
 			return false
@@ -85,7 +85,7 @@ type Forgotten struct {
 // order carries out what the administrator says about a device.
 func (a *api) order(r *http.Request) (any, error) {
 	name := r.PathValue("order")
-	give := orders(name, by(r))
+	give := orders(name)
 	if give == nil {
 		return nil, fail(http.StatusNotFound, "there is no order %.40q", name)
 	}
@@ -109,8 +109,8 @@ func (a *api) order(r *http.Request) (any, error) {
 	return a.view(r, mac, false)
 }
 
-// orders gives what an order of somebody does, nil where there is no such order.
-func orders(name, by string) func(*enforcer.Engine, *enforcer.Device) error {
+// orders gives what an order does, nil where there is no such order.
+func orders(name string) func(*enforcer.Engine, *enforcer.Device) error {
 	always := func(f func(*enforcer.Engine, *enforcer.Device)) func(*enforcer.Engine, *enforcer.Device) error {
 		return func(e *enforcer.Engine, d *enforcer.Device) error { f(e, d); return nil }
 	}
@@ -124,13 +124,6 @@ func orders(name, by string) func(*enforcer.Engine, *enforcer.Device) error {
 		}
 	}
 	switch name {
-	case "approve":
-		return func(e *enforcer.Engine, d *enforcer.Device) error {
-			if err := e.Approve(d, by); err != nil {
-				return fail(http.StatusConflict, "%v", err)
-			}
-			return nil
-		}
 	case "hold":
 		return hold
 	case "quarantine":

@@ -30,7 +30,9 @@ type Options struct {
 	Engine *enforcer.Engine  // running
 	Host   func() HostStatus // the parts of the status that only the daemon knows
 	Judge  Judge
-	Auth   *Auth
+	// History gives what was kept; nil: nothing is.
+	History func(enforcer.HistoryQuery) ([]enforcer.Record, error)
+	Auth    *Auth
 }
 
 // Judge says whether a MUD file that the administrator brought, with its detached signature or none, may be used.
@@ -62,7 +64,19 @@ func (a *api) routes() []route {
 		{"GET /devices/{mac}", a.device, 0},
 		{"POST /devices/{mac}/assign", a.assign, 0},
 		{"POST /devices/{mac}/certificate", a.certificate, 0},
+		{"POST /devices/{mac}/approve", a.approve, 0},
+		{"POST /devices/{mac}/pause", a.pause, 0},
+		{"POST /devices/{mac}/resume", a.resume, 0},
 		{"POST /devices/{mac}/{order}", a.order, 0},
+		{"PUT /devices/{mac}/name", a.rename, 0},
+		{"GET /devices/{mac}/exceptions", a.exceptions, 0},
+		{"POST /devices/{mac}/exceptions", a.except, 0},
+		{"DELETE /devices/{mac}/exceptions/{id}", a.revoke, 0},
+		{"GET /devices/{mac}/report", a.deviceReport, 0},
+		{"GET /report", a.report, 0},
+		{"GET /attempts", a.attempts, 0},
+		{"GET /waiting", a.waiting, 0},
+		{"GET /history", a.history, 0},
 		{"GET /denials", a.denials, 0},
 		{"GET /explain", a.explain, 0},
 		{"GET /overlays", a.overlays, 0},

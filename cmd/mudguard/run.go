@@ -26,6 +26,7 @@ import (
 	"mudguard/enforcer"
 	"mudguard/enforcer/answers"
 	"mudguard/enforcer/kernel"
+	"mudguard/history"
 	"mudguard/mud"
 	"mudguard/mud/fetch"
 	"mudguard/web"
@@ -151,7 +152,8 @@ type daemon struct {
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 	auth     *web.Auth
-	authErr  error // why it must not be asked
+	authErr  error          // why it must not be asked
+	history  *history.Store // nil: there is none
 
 	mu      sync.Mutex
 	lan     []enforcer.LANInterface
@@ -230,10 +232,12 @@ func (d *daemon) setUp() error {
 		d.log.Error("state not read", "err", err)
 	}
 	d.configureNames(site)
+	past := d.openHistory()
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
-		Counts: d.nft.Counts,
+		Counts: d.nft.Counts, Record: d.record,
 	})
+	d.engine.Recall(past)
 	return nil
 }
 
@@ -263,7 +267,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, Auth: d.auth})
+	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, History: d.past, Auth: d.auth})
 	g.Go(func() error { return web.Serve(ctx, ln, api) })
 	if d.cfg.HTTP.Listen != "" {
 		guarded := d.auth.Guard(api)
