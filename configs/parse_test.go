@@ -72,6 +72,7 @@ dns:
   private_names: [home.arpa, "*.Lan", .internal]
   queue: 0
 denials: {nflog_group: 65535, rate: 1/hour}
+history: {max_size: 4MiB}
 http: {listen: "[::1]:8520", hosts: [Router.home.arpa.], tls: always, cert_file: c.pem, key_file: /k.pem, allow_wan: true, metrics_token: 0123456789abcdef}
 log: {level: warn, format: json}
 `
@@ -101,7 +102,7 @@ func TestParseEverything(t *testing.T) {
 		DNS: DNS{
 			[]netip.Addr{addr("192.168.1.1"), addr("fe80::1")}, 5 * time.Minute, []string{"home.arpa", "lan", "internal"}, 0,
 		},
-		Denials: Denials{65535, Rate{1, time.Hour}}, HTTP: HTTP{"[::1]:8520", []string{"router.home.arpa"}, TLSAlways, "c.pem", "/k.pem", true, "0123456789abcdef"}, Log: Log{Warning, JSON},
+		Denials: Denials{65535, Rate{1, time.Hour}}, History: History{4 << 20}, HTTP: HTTP{"[::1]:8520", []string{"router.home.arpa"}, TLSAlways, "c.pem", "/k.pem", true, "0123456789abcdef"}, Log: Log{Warning, JSON},
 	}
 	got, err := Parse("m.yaml", []byte(everything))
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -114,7 +115,7 @@ func TestParseErrors(t *testing.T) {
 	const list = "a list such as [a, b], or [] for none; each: "
 	const burst = "m.yaml:2: limits.burst: found %s; allowed: a whole number from 1 to 1000000"
 	const top = "lan, state_dir, socket, unmanaged, failed, onboarding, accept_addresses, mode, on_exit, mark, limits, fetch, signatures, " +
-		"dialect, literal, classes, dns, denials, http, log"
+		"dialect, literal, classes, dns, denials, history, http, log"
 	const name = `an interface name of 1 to 15 characters, without spaces and / : * " \`
 	const refs = "m.yaml:2: YAML anchors, aliases, tags and directives are not allowed here"
 	for _, c := range []struct{ in, want string }{
