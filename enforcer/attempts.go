@@ -237,7 +237,7 @@ func (e *Engine) missing(d *Device, p *mud.Profile, f Flow, in bool, name string
 	switch {
 	case name != "" && e.admits(d, f, in, name):
 		return reasonExpired
-	case f.Dport != 0 && e.admits(d, turned, !in, ""):
+	case f.Dport != 0 && e.admits(d, turned, !in, name):
 		return reasonTurned
 	case e.site.OnLAN(other) && !e.site.OwnAddr(other) && grouped(p):
 		return reasonGroup
