@@ -36,6 +36,7 @@ type bench struct {
 	auth   *Auth
 	now    atomic.Int64 // what was added to the clock of auth
 	http   http.Handler
+	doc    *document
 }
 
 // fetcher has one profile on its disk.
@@ -59,7 +60,7 @@ func newBench(t testing.TB) *bench {
 	must(t, err)
 	doc := enforcer.Verified{URL: profile.URL, SHA256: "5a", Profile: profile, Problems: problems, Signer: "CN=Lamp",
 		NextRefresh: time.Now().Add(time.Hour)}
-	b := &bench{t: t, kernel: &enforcer.Memory{}}
+	b := &bench{t: t, kernel: &enforcer.Memory{}, doc: readDocument(t)}
 	b.kernel.Fail = func(enforcer.Delta) error {
 		if b.refuse.Load() {
 			return errors.New("no buffer space")
@@ -113,6 +114,7 @@ func (b *bench) ask(method, target, body string, code int, v any) {
 	if ct := w.Header().Get("Content-Type"); ct != "application/json" && (code < 400 || ct != "application/problem+json") {
 		b.t.Errorf("%s %s: Content-Type %q", method, target, ct)
 	}
+	b.described(method, target, code, raw)
 	if err := json.Unmarshal(raw, v); err != nil {
 		b.t.Fatalf("%s %s: %v: %s", method, target, err, raw)
 	}
