@@ -3,6 +3,7 @@ package enforcer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -110,6 +111,11 @@ func (s *attempts) drop(k AttemptKey) {
 	if s.of[k.MAC]--; s.of[k.MAC] <= 0 {
 		delete(s.of, k.MAC)
 	}
+}
+
+func (s *attempts) forget(mac dhcp.MAC) {
+	maps.DeleteFunc(s.list, func(k AttemptKey, _ *attempt) bool { return k.MAC == mac })
+	delete(s.of, mac)
 }
 
 // view shows one.

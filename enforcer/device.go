@@ -64,6 +64,8 @@ type Device struct {
 
 	allowed, denied hours  // flows
 	noted           Status // that the history has
+	countedHour     int64  // of which the history has
+	written         CounterRecord
 
 	beyondIDs string   // which exceptions hold,
 	overlay   *Overlay // and what they come to

@@ -215,9 +215,9 @@ func (e *Engine) mustWait(u mud.URL, p *profileState, doc *Verified) string {
 	case old.Signer != "" && (old.Signer != doc.Signer || old.SignerSKI != doc.SignerSKI):
 		return "it is signed by " + doc.Signer + ", and the one in force by " + old.Signer + pick(old.Signer == doc.Signer, " under another CA", "")
 	case e.eachApproved(u, old.SHA256):
-		return "each file waits (onboarding: approve)" + wouldAllow(newlyAllowed(&old.Profile, &doc.Profile), "; it ")
+		return "each file waits (onboarding: approve)" + wouldAllow(e.newlyAllowed(&old.Profile, &doc.Profile), "; it ")
 	default:
-		return wouldAllow(newlyAllowed(&old.Profile, &doc.Profile), "it ")
+		return wouldAllow(e.newlyAllowed(&old.Profile, &doc.Profile), "it ")
 	}
 }
 

@@ -83,6 +83,25 @@ func (e *Engine) noteState(d *Device, j Judgement) {
 		Why: mud.Clean(j.Reason, 200)})
 }
 
+// counted is what a device did in an hour, but for what the history has of it.
+func (d *Device) counted(hour int64) CounterRecord {
+	c := CounterRecord{d.allowed.in(hour), d.denied.in(hour)}
+	if d.countedHour == hour {
+		c.Allowed -= min(c.Allowed, d.written.Allowed)
+		c.Denied -= min(c.Denied, d.written.Denied)
+	}
+	return c
+}
+
+// wrote notes that the history has something of what a device did in an hour.
+func (d *Device) wrote(hour int64, c CounterRecord) {
+	if d.countedHour != hour {
+		d.countedHour, d.written = hour, CounterRecord{}
+	}
+	d.written.Allowed += c.Allowed
+	d.written.Denied += c.Denied
+}
+
 // record writes the hour that is over.
 func (e *Engine) record(now time.Time) {
 	hour := hourOf(now)
@@ -113,6 +132,9 @@ func (e *Engine) keepRecords() {
 	for _, a := range e.attempts.list {
 		a.written, a.fresh = a.count, time.Time{}
 	}
+	for _, d := range e.devices {
+		d.wrote(e.journal.hour, d.counted(e.journal.hour))
+	}
 }
 
 // Unrecorded gives what is not in the history yet, in the order of its weight: where space is short, the last is left out.
@@ -121,7 +143,7 @@ func (e *Engine) Unrecorded() []Record {
 	at := time.Unix(e.journal.hour*3600, 0).UTC()
 	for _, mac := range e.macs() {
 		d := e.devices[mac]
-		if c := (CounterRecord{d.allowed.in(e.journal.hour), d.denied.in(e.journal.hour)}); c != (CounterRecord{}) {
+		if c := d.counted(e.journal.hour); c != (CounterRecord{}) {
 			out = append(out, Record{Kind: RecordCounters, Time: at, MAC: mac, Device: e.label(d), Counters: &c})
 		}
 	}
@@ -152,6 +174,7 @@ func (e *Engine) Recall(list []Record) {
 		case r.Counters != nil:
 			d.allowed.add(r.Time, r.Counters.Allowed)
 			d.denied.add(r.Time, r.Counters.Denied)
+			d.wrote(hourOf(r.Time), *r.Counters)
 		}
 	}
 }
