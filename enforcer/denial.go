@@ -66,8 +66,24 @@ func (e *Engine) Denied(l LogEvent) {
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
 	e.denials.add(den)
+	e.counted(d, den)
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
+	}
+}
+
+// counted counts a denial, and passes it on.
+func (e *Engine) counted(d *Device, den Denial) {
+	if den.Enforced {
+		d.denied++
+		e.count.denied++
+	} else {
+		d.observed++
+		e.count.observed++
+	}
+	if e.Tell != nil {
+		den.ID = e.denials.next
+		e.Tell(Event{Kind: EventDenial, Time: den.Time, MAC: d.MAC, Device: den.Device, State: e.judge(d).Status, Text: den.Explanation, Denial: &den})
 	}
 }
 

@@ -56,6 +56,8 @@ type Device struct {
 	used map[netip.Addr]time.Time // when an address was last heard of
 	gone map[string]time.Time     // when an announcement ages out
 	why  string                   // why Pending is not accepted
+
+	denied, observed uint64 // packets, since the start
 }
 
 // seconds is the length of a lease; 0 is one that never ends.
@@ -88,6 +90,11 @@ const (
 	StatusQuarantined Status = "quarantined"
 	StatusTrusted     Status = "trusted"
 )
+
+// Statuses are all states, for those who count them.
+func Statuses() []Status {
+	return []Status{StatusUnmanaged, StatusFetching, StatusHeld, StatusEnforced, StatusObserved, StatusFailed, StatusQuarantined, StatusTrusted}
+}
 
 // Judgement is what is decided for a device now, and why.
 type Judgement struct {

@@ -48,6 +48,7 @@ func Handler(e *enforcer.Engine, host func() HostStatus, judge Judge) http.Handl
 	}
 	mux.HandleFunc("POST /v1/profiles", a.answer(a.importProfile, maxImport))
 	mux.HandleFunc("POST /v1/overlays", a.answer(a.setOverlay, maxOverlay))
+	mux.HandleFunc("GET /metrics", a.metrics)
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(a.answer(func(*http.Request) (any, error) {
 		return nil, fail(http.StatusForbidden, "requests from another site are refused")

@@ -28,11 +28,12 @@ type Status struct {
 
 // HostStatus is the part of the status that the daemon knows and the engine does not.
 type HostStatus struct {
-	Version string
-	Kernel  Kernel
-	Tables  []string
-	Sources []Source
-	Gaps    []enforcer.Gap
+	Version  string
+	Kernel   Kernel
+	Tables   []string
+	Sources  []Source
+	Gaps     []enforcer.Gap
+	Counters HostCounters // for /metrics
 }
 
 // Kernel is what the kernel of this host can do.

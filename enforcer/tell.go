@@ -1,0 +1,140 @@
+package enforcer
+
+import (
+	"sync/atomic"
+	"time"
+
+	"mudguard/dhcp"
+	"mudguard/mud"
+)
+
+// EventKind is a kind of news for people.
+type EventKind string
+
+// Kinds of news.
+const (
+	EventNewDevice EventKind = "new_device"
+	EventHold      EventKind = "hold"     // a device, or a newer file of it, waits for the administrator
+	EventDenial    EventKind = "denial"   // every one; who passes them on tells what is new
+	EventRepaired  EventKind = "repaired" // somebody else's change of our tables was undone
+)
+
+// Event is something that people may want to be told of. Its texts are clean.
+type Event struct {
+	Kind   EventKind `json:"event"`
+	Time   time.Time `json:"time"`
+	MAC    dhcp.MAC  `json:"mac,omitzero"`
+	Device string    `json:"device,omitempty"`
+	State  Status    `json:"state,omitempty"`
+	Text   string    `json:"text"`
+	Denial *Denial   `json:"denial,omitempty"`
+}
+
+// quietStart is how long devices that merely speak are not news after a start: nothing is kept of them, so nobody can tell
+// which of them are new.
+const quietStart = 10 * time.Minute
+
+// told is what was said of a device: whether it was at all, and for what it waited then.
+type told struct {
+	met     bool
+	waiting string
+}
+
+// tell passes news on.
+func (e *Engine) tell(kind EventKind, d *Device, text string) {
+	ev := Event{Kind: kind, Time: e.Now().UTC(), Text: mud.Clean(text, 500)}
+	if d != nil {
+		ev.MAC, ev.Device, ev.State = d.MAC, e.label(d), e.judge(d).Status
+	}
+	e.Tell(ev)
+}
+
+// tellChanges tells of devices that are new, and of what began to wait for the administrator. What was so at the start is no
+// news.
+func (e *Engine) tellChanges() {
+	if e.Tell == nil {
+		return
+	}
+	start := e.toldOf == nil
+	before := e.toldOf
+	e.toldOf = make(map[dhcp.MAC]told, len(e.devices))
+	for mac, d := range e.devices {
+		was := before[mac]
+		j := e.judge(d)
+		now := told{was.met || start, e.waitsFor(d, j)}
+		if !now.met && j.Status != StatusFetching && (!d.URL.IsZero() || e.Now().Sub(e.started) >= quietStart) {
+			now.met = true
+			e.tell(EventNewDevice, d, "New device "+e.label(d)+" ("+mac.String()+"): "+j.Reason)
+		}
+		if now.waiting != "" && now.waiting != was.waiting && !start {
+			e.tell(EventHold, d, e.label(d)+" ("+mac.String()+") waits for you: "+now.waiting)
+		}
+		e.toldOf[mac] = now
+	}
+}
+
+// waitsFor says why a device waits for the administrator, "" where it does not.
+func (e *Engine) waitsFor(d *Device, j Judgement) string {
+	if j.Status == StatusHeld {
+		return j.Reason
+	}
+	if p := e.profiles[d.URL]; p != nil && p.waiting != nil {
+		return p.why
+	}
+	return ""
+}
+
+// counters count since the start.
+type counters struct {
+	transactions, refusals uint64
+	sightings              map[string]uint64 // by source
+	denied, observed       uint64
+	dropped                atomic.Uint64
+}
+
+// Totals are the engine's numbers for metrics.
+type Totals struct {
+	Started                time.Time
+	Repairs                int
+	Transactions, Refusals uint64            // of the kernel
+	Sightings              map[string]uint64 // by who heard them
+	EventsDropped          uint64            // as the loop was too busy
+	Denied, Observed       uint64
+	Names                  int // that policies refer to
+	Full                   int // how many devices the table holds
+	Devices                []DeviceTotals
+}
+
+// DeviceTotals are the numbers of one device.
+type DeviceTotals struct {
+	MAC              dhcp.MAC
+	Label            string
+	State            Status
+	Restricted       bool
+	Denied, Observed uint64
+	LastSeen         time.Time
+}
+
+// Totals gives the numbers.
+func (e *Engine) Totals() Totals {
+	t := Totals{Started: e.started, Repairs: e.repairs, Transactions: e.count.transactions, Refusals: e.count.refusals,
+		Sightings: map[string]uint64{}, EventsDropped: e.count.dropped.Load(), Denied: e.count.denied, Observed: e.count.observed,
+		Names: len(names(e.inForce)), Full: maxDevices}
+	for source, n := range e.count.sightings {
+		t.Sightings[source] = n
+	}
+	for _, mac := range e.macs() {
+		d := e.devices[mac]
+		t.Devices = append(t.Devices, DeviceTotals{MAC: mac, Label: e.label(d), State: e.judge(d).Status, Restricted: e.inForce[mac] != nil,
+			Denied: d.denied, Observed: d.observed, LastSeen: d.LastSeen})
+	}
+	return t
+}
+
+// heardBy counts a sighting.
+func (e *Engine) heardBy(s dhcp.Source) {
+	if e.count.sightings == nil {
+		e.count.sightings = map[string]uint64{}
+	}
+	e.count.sightings[string(s)]++
+}
