@@ -21,7 +21,7 @@ const (
 
 // Event is something that people may want to be told of. Its texts are clean.
 type Event struct {
-	Kind   EventKind `json:"event"`
+	Kind   EventKind `json:"event_type"`
 	Time   time.Time `json:"time"`
 	MAC    dhcp.MAC  `json:"mac,omitzero"`
 	Device string    `json:"device,omitempty"`

@@ -79,7 +79,7 @@ func newBench(t testing.TB) *bench {
 	t.Cleanup(func() { stop(); must(t, <-done) })
 	b.http = Handler(b.engine, func() HostStatus {
 		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
-			Gaps: []enforcer.Gap{{What: "of the host", Why: "a test"}},
+			Gaps:     []enforcer.Gap{{What: "of the host", Why: "a test"}},
 			Counters: HostCounters{Notified: []Notified{{Target: "mqtt", Sent: 7}}}}
 	}, nil)
 	b.sighted(dhcp.Sighting{MAC: mac(t, lampMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Addr: netip.MustParseAddr("192.168.1.50"), URL: lampURL})

@@ -55,6 +55,9 @@ func (d *daemon) host() web.HostStatus {
 // counters are the numbers of the parts around the engine. d.mu is held.
 func (d *daemon) counters() web.HostCounters {
 	c := web.HostCounters{Fetched: d.fetcher.fetched.Load(), FetchesHeld: d.fetcher.heldBack.Load(), FetchesFailed: d.fetcher.failed.Load()}
+	for _, n := range d.news.Counts() {
+		c.Notified = append(c.Notified, web.Notified(n))
+	}
 	if d.queue != nil {
 		q := d.queue.Stats()
 		c.AnswersHeld, c.AnswersLate, c.QueueErrors = q.Held, q.Late, q.Errors

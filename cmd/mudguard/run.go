@@ -28,6 +28,7 @@ import (
 	"mudguard/enforcer/kernel"
 	"mudguard/mud"
 	"mudguard/mud/fetch"
+	"mudguard/notify"
 	"mudguard/web"
 )
 
@@ -148,6 +149,7 @@ type daemon struct {
 	engine   *enforcer.Engine
 	names    *enforcer.Names
 	fetcher  *profiles
+	news     *notify.Notifier
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 
@@ -226,9 +228,11 @@ func (d *daemon) setUp() error {
 		d.log.Error("state not read", "err", err)
 	}
 	d.configureNames(site)
+	hostname, _ := os.Hostname() // "" names no gateway
+	d.news = notify.New(d.cfg.Notify, notify.Gateway{Name: mud.Clean(hostname, 64), Version: version}, d.log)
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
-		Counts: d.nft.Counts,
+		Counts: d.nft.Counts, Tell: d.news.Tell,
 	})
 	return nil
 }
@@ -254,6 +258,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
 	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
+	background(func() { d.news.Run(ctx) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
