@@ -30,7 +30,7 @@ func TestCertificates(t *testing.T) {
 		l.static(d, 20+i)
 	}
 	l.order("assign", byFile.mac, "--cert", l.file("device.pem", idevid(t, url[byFile], "Maker MUD signer"), 0o644))
-	l.post("/v1/devices/"+byRADIUS.mac+"/certificate", idevid(t, url[byRADIUS], "Somebody Else"))
+	l.post("/api/v1/devices/"+byRADIUS.mac+"/certificate", idevid(t, url[byRADIUS], "Somebody Else"))
 	l.becomes(byFile, "enforced", "")
 	l.becomes(byRADIUS, "held", "another signs its profile")
 	l.rotating(byFile, 2)

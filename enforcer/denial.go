@@ -33,13 +33,13 @@ type ring struct {
 	next uint64
 }
 
-func (r *ring) add(d Denial) {
+func (r *ring) add(d *Denial) {
 	r.next++
 	d.ID = r.next
 	if len(r.list) >= maxDenials {
 		r.list = slices.Delete(r.list, 0, maxDenials/10)
 	}
-	r.list = append(r.list, d)
+	r.list = append(r.list, *d)
 }
 
 // Denied takes a packet that the kernel logged.
@@ -65,15 +65,16 @@ func (e *Engine) Denied(l LogEvent) {
 		Proto: protoName(f.Proto), Sport: f.Sport, Dport: f.Dport, Name: mud.Clean(e.Names.NameOf(other), 253),
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
-	e.denials.add(den)
-	e.counted(d, den)
+	e.denials.add(&den)
+	e.counted(d, &den)
+	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
 	}
 }
 
 // counted counts a denial, and passes it on.
-func (e *Engine) counted(d *Device, den Denial) {
+func (e *Engine) counted(d *Device, den *Denial) {
 	if den.Enforced {
 		d.denied++
 		e.count.denied++
@@ -82,8 +83,7 @@ func (e *Engine) counted(d *Device, den Denial) {
 		e.count.observed++
 	}
 	if e.Tell != nil {
-		den.ID = e.denials.next
-		e.Tell(Event{Kind: EventDenial, Time: den.Time, MAC: d.MAC, Device: den.Device, State: e.judge(d).Status, Text: den.Explanation, Denial: &den})
+		e.Tell(News{Kind: NewsDenial, Time: den.Time, MAC: d.MAC, Device: den.Device, State: e.judge(d).Status, Text: den.Explanation, Denial: den})
 	}
 }
 

@@ -60,7 +60,7 @@ type Deps struct {
 	// Counts reads the counters of a chain's rules, in their order; nil where nobody counts.
 	Counts func(TableFamily, string) ([]Count, error)
 	// Tell is told of news, in the loop: it must not wait. nil where nobody wants to know.
-	Tell func(Event)
+	Tell func(News)
 }
 
 // Engine is the loop that owns all state: events come in one at a time, and after each the kernel has what they ask for.
@@ -95,6 +95,7 @@ type Engine struct {
 	handed           map[string][]Host // classes as DHCP handed them out
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
+	watch            watchers
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync
@@ -227,6 +228,7 @@ func (e *Engine) adopt() {
 func (e *Engine) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	defer e.unwatch()
 	e.Tick()
 	for {
 		select {
@@ -242,6 +244,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			if e.stale {
 				e.settle()
 			}
+			e.publishChanges()
 		}
 	}
 }

@@ -29,3 +29,6 @@ const (
 	MaxDenials       = maxDenials
 	MaxAsked         = maxAsked
 )
+
+// PublishChanges tells who watches what changed, as the loop does every second.
+func (e *Engine) PublishChanges() { e.publishChanges() }

@@ -406,7 +406,7 @@ func (e *Engine) Repair() {
 		e.repairs++
 		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
 		if e.Tell != nil {
-			e.tell(EventRepaired, nil, "Somebody changed the firewall tables of mudguard; they were put right")
+			e.tell(NewsRepaired, nil, "Somebody changed the firewall tables of mudguard; they were put right")
 		}
 		e.recheck() // flows may have been opened meanwhile
 	}

@@ -8,20 +8,20 @@ import (
 	"mudguard/mud"
 )
 
-// EventKind is a kind of news for people.
-type EventKind string
+// NewsKind is a kind of news.
+type NewsKind string
 
 // Kinds of news.
 const (
-	EventNewDevice EventKind = "new_device"
-	EventHold      EventKind = "hold"     // a device, or a newer file of it, waits for the administrator
-	EventDenial    EventKind = "denial"   // every one; who passes them on tells what is new
-	EventRepaired  EventKind = "repaired" // somebody else's change of our tables was undone
+	NewsDevice   NewsKind = "new_device"
+	NewsHold     NewsKind = "hold"     // a device, or a newer file of it, waits for the administrator
+	NewsDenial   NewsKind = "denial"   // every one; who passes them on tells what is new
+	NewsRepaired NewsKind = "repaired" // somebody else's change of our tables was undone
 )
 
-// Event is something that people may want to be told of. Its texts are clean.
-type Event struct {
-	Kind   EventKind `json:"event_type"`
+// News is something that people may want to be told of, wherever they are. Its texts are clean.
+type News struct {
+	Kind   NewsKind  `json:"event_type"`
 	Time   time.Time `json:"time"`
 	MAC    dhcp.MAC  `json:"mac,omitzero"`
 	Device string    `json:"device,omitempty"`
@@ -41,8 +41,8 @@ type told struct {
 }
 
 // tell passes news on.
-func (e *Engine) tell(kind EventKind, d *Device, text string) {
-	ev := Event{Kind: kind, Time: e.Now().UTC(), Text: mud.Clean(text, 500)}
+func (e *Engine) tell(kind NewsKind, d *Device, text string) {
+	ev := News{Kind: kind, Time: e.Now().UTC(), Text: mud.Clean(text, 500)}
 	if d != nil {
 		ev.MAC, ev.Device, ev.State = d.MAC, e.label(d), e.judge(d).Status
 	}
@@ -64,10 +64,10 @@ func (e *Engine) tellChanges() {
 		now := told{was.met || start, e.waitsFor(d, j)}
 		if !now.met && j.Status != StatusFetching && (!d.URL.IsZero() || e.Now().Sub(e.started) >= quietStart) {
 			now.met = true
-			e.tell(EventNewDevice, d, "New device "+e.label(d)+" ("+mac.String()+"): "+j.Reason)
+			e.tell(NewsDevice, d, "New device "+e.label(d)+" ("+mac.String()+"): "+j.Reason)
 		}
 		if now.waiting != "" && now.waiting != was.waiting && !start {
-			e.tell(EventHold, d, e.label(d)+" ("+mac.String()+") waits for you: "+now.waiting)
+			e.tell(NewsHold, d, e.label(d)+" ("+mac.String()+") waits for you: "+now.waiting)
 		}
 		e.toldOf[mac] = now
 	}

@@ -122,7 +122,7 @@ func (b *broker) entities() map[string]map[string]any {
 		}
 	}
 	event, sensor := common("event", "News"), common("sensor", "Last news")
-	event["event_types"] = []enforcer.EventKind{enforcer.EventNewDevice, enforcer.EventHold, enforcer.EventDenial, enforcer.EventRepaired}
+	event["event_types"] = []enforcer.NewsKind{enforcer.NewsDevice, enforcer.NewsHold, enforcer.NewsDenial, enforcer.NewsRepaired}
 	sensor["value_template"] = "{{ value_json.text[:255] }}" // a state is that long at most
 	sensor["json_attributes_topic"] = b.newsTopic()
 	return map[string]map[string]any{"event": event, "sensor": sensor}

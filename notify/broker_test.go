@@ -176,21 +176,21 @@ func next(t *testing.T, lines <-chan string, topic string) (retained bool, paylo
 func TestBroker(t *testing.T) {
 	m := startMosquitto(t)
 	n, log := running(t, configs.Notify{MQTT: m.config()})
-	n.Tell(news(enforcer.EventHold, "the first waits until we are connected"))
+	n.Tell(news(enforcer.NewsHold, "the first waits until we are connected"))
 	eventually(t, "the first", func() bool { return n.Counts()[0].Sent == 1 })
 	lines := m.listen()
 	if retained, status := next(t, lines, "home/mud/status"); !retained || status != "online" {
 		t.Errorf("status: %v %q", retained, status)
 	}
-	n.Tell(news(enforcer.EventDenial, `Lamp "tried"`))
+	n.Tell(news(enforcer.NewsDenial, `Lamp "tried"`))
 	retained, payload := next(t, lines, "home/mud/news")
 	var got message
-	if err := json.Unmarshal([]byte(payload), &got); err != nil || retained || got.Kind != enforcer.EventDenial || got.Text != `Lamp "tried"` {
+	if err := json.Unmarshal([]byte(payload), &got); err != nil || retained || got.Kind != enforcer.NewsDenial || got.Text != `Lamp "tried"` {
 		t.Errorf("%v %v: %s", err, retained, payload)
 	}
 	// The broker goes and comes back: what happened meanwhile is told.
 	m.stop()
-	n.Tell(news(enforcer.EventRepaired, "while it was away"))
+	n.Tell(news(enforcer.NewsRepaired, "while it was away"))
 	eventually(t, "a failed try", func() bool { return strings.Contains(log.String(), "not delivered") })
 	m.start()
 	eventually(t, "delivery after it came back", func() bool { return n.Counts()[0].Sent == 3 })

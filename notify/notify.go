@@ -36,7 +36,7 @@ const (
 
 // message is what a receiver gets.
 type message struct {
-	enforcer.Event
+	enforcer.News
 	Gateway string `json:"gateway"`
 	LeftOut uint64 `json:"left_out,omitempty"` // news before this one that were too many
 }
@@ -73,12 +73,12 @@ func New(cfg configs.Notify, at Gateway, log *slog.Logger) *Notifier {
 }
 
 func (n *Notifier) add(name string, events []configs.News, to receiver, at Gateway, log *slog.Logger) {
-	n.sinks = append(n.sinks, &sink{name: name, events: events, to: to, gateway: at.Name, log: log, queue: make(chan enforcer.Event, queueLength),
-		rates: map[enforcer.EventKind]*bucket{}, backoff: func(try int) time.Duration { return min(maxWait, time.Second<<min(try, 6)) }})
+	n.sinks = append(n.sinks, &sink{name: name, events: events, to: to, gateway: at.Name, log: log, queue: make(chan enforcer.News, queueLength),
+		rates: map[enforcer.NewsKind]*bucket{}, backoff: func(try int) time.Duration { return min(maxWait, time.Second<<min(try, 6)) }})
 }
 
 // Tell takes news, from one goroutine, and returns at once.
-func (n *Notifier) Tell(ev enforcer.Event) {
+func (n *Notifier) Tell(ev enforcer.News) {
 	if len(n.sinks) == 0 || ev.Denial != nil && !n.first(ev.Denial) {
 		return
 	}
@@ -140,8 +140,8 @@ type sink struct {
 	to      receiver
 	gateway string
 	log     *slog.Logger
-	queue   chan enforcer.Event
-	rates   map[enforcer.EventKind]*bucket // a flood of one kind must not hide another
+	queue   chan enforcer.News
+	rates   map[enforcer.NewsKind]*bucket // a flood of one kind must not hide another
 	backoff func(try int) time.Duration
 	failing bool
 
@@ -149,7 +149,7 @@ type sink struct {
 	leftOut               atomic.Uint64 // dropped since the last message
 }
 
-func (s *sink) take(ev enforcer.Event) {
+func (s *sink) take(ev enforcer.News) {
 	b := s.rates[ev.Kind]
 	if b == nil {
 		b = &bucket{left: burst, at: ev.Time}

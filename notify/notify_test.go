@@ -24,12 +24,12 @@ import (
 
 var gateway = Gateway{Name: "router", Version: "1.2.3"}
 
-func news(kind enforcer.EventKind, text string) enforcer.Event {
-	return enforcer.Event{Kind: kind, Time: time.Now(), MAC: dhcp.MAC{2, 0, 0x5e, 0x10, 0, 1}, Device: "Lamp", State: enforcer.StatusHeld, Text: text}
+func news(kind enforcer.NewsKind, text string) enforcer.News {
+	return enforcer.News{Kind: kind, Time: time.Now(), MAC: dhcp.MAC{2, 0, 0x5e, 0x10, 0, 1}, Device: "Lamp", State: enforcer.StatusHeld, Text: text}
 }
 
-func denialOf(dst string, port uint16) enforcer.Event {
-	ev := news(enforcer.EventDenial, "Lamp tried "+dst)
+func denialOf(dst string, port uint16) enforcer.News {
+	ev := news(enforcer.NewsDenial, "Lamp tried "+dst)
 	ev.Denial = &enforcer.Denial{MAC: ev.MAC, Direction: "out", Dst: netip.MustParseAddr(dst), Proto: "tcp", Dport: port}
 	return ev
 }
@@ -113,7 +113,7 @@ func TestWebhook(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, log := running(t, configs.Notify{Webhooks: []configs.Webhook{{URL: h.URL + "/in?key=s3cret-key", TokenFile: token}}})
-	n.Tell(news(enforcer.EventHold, `Lamp <b>waits</b> "for" you`))
+	n.Tell(news(enforcer.NewsHold, `Lamp <b>waits</b> "for" you`))
 	eventually(t, "delivery after two refusals", func() bool { return n.Counts()[0].Sent == 1 })
 	r, body := <-h.got, <-h.body
 	if r.Method != "POST" || r.Header.Get("Authorization") != "Bearer s3cret-token" || r.Header.Get("Content-Type") != "application/json" {
@@ -137,7 +137,7 @@ func TestWebhookRefuses(t *testing.T) {
 	for _, code := range []int{302, 307, 400, 404, 410} {
 		h := newHook(t, code)
 		n, log := running(t, configs.Notify{Webhooks: []configs.Webhook{{URL: h.URL}}})
-		n.Tell(news(enforcer.EventHold, "x"))
+		n.Tell(news(enforcer.NewsHold, "x"))
 		eventually(t, "giving up", func() bool { return n.Counts()[0].Failed == 1 })
 		if h.n.Load() != 1 || !strings.Contains(log.String(), "it answered 3") && !strings.Contains(log.String(), "it answered 4") {
 			t.Errorf("%d: asked %d times: %s", code, h.n.Load(), log)
@@ -159,8 +159,8 @@ func TestSlowReceiver(t *testing.T) {
 	quick := newHook(t, 200)
 	n, _ := running(t, configs.Notify{Webhooks: []configs.Webhook{{URL: slow.URL}, {URL: quick.URL}}})
 	for range 10_000 {
-		n.Tell(news(enforcer.EventHold, "x"))
-		n.Tell(news(enforcer.EventRepaired, "y"))
+		n.Tell(news(enforcer.NewsHold, "x"))
+		n.Tell(news(enforcer.NewsRepaired, "y"))
 	}
 	eventually(t, "the quick one", func() bool { return n.Counts()[1].Sent == 2*burst })
 	if c := n.Counts()[0]; c.Sent != 0 || c.Dropped != 20_000-2*burst {
@@ -172,8 +172,8 @@ func TestSlowReceiver(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	h := newHook(t, 200)
 	n, _ := running(t, configs.Notify{Webhooks: []configs.Webhook{{URL: h.URL, Events: []configs.News{configs.Hold}}}})
-	n.Tell(news(enforcer.EventRepaired, "not asked for"))
-	late := news(enforcer.EventHold, "x")
+	n.Tell(news(enforcer.NewsRepaired, "not asked for"))
+	late := news(enforcer.NewsHold, "x")
 	for range burst + 5 {
 		n.Tell(late)
 	}
@@ -196,7 +196,7 @@ func TestLeftOut(t *testing.T) {
 
 func TestFirstDenialOfADestination(t *testing.T) {
 	n := New(configs.Notify{Webhooks: []configs.Webhook{{URL: "http://192.0.2.1/"}}}, gateway, slog.New(slog.DiscardHandler))
-	for _, ev := range []enforcer.Event{denialOf("203.0.113.9", 23), denialOf("203.0.113.9", 23), denialOf("203.0.113.9", 80), denialOf("203.0.113.10", 23)} {
+	for _, ev := range []enforcer.News{denialOf("203.0.113.9", 23), denialOf("203.0.113.9", 23), denialOf("203.0.113.9", 80), denialOf("203.0.113.10", 23)} {
 		n.Tell(ev)
 	}
 	if got := len(n.sinks[0].queue); got != 3 {

@@ -16,7 +16,7 @@ const changeTime = 10 * time.Second
 func (a *api) change(r *http.Request, f func(*enforcer.Engine) error) error {
 	ctx, cancel := context.WithTimeout(r.Context(), changeTime)
 	defer cancel()
-	err := a.engine.Change(ctx, f)
+	err := a.Engine.Change(ctx, f)
 	var refused *failure
 	switch {
 	case err == nil || errors.As(err, &refused):

@@ -128,9 +128,9 @@ func (c *Client) read(resp *http.Response) (Reply, error) {
 	case resp.StatusCode == http.StatusOK:
 		return Reply{raw, resp.Header.Get(instanceHeader)}, nil
 	}
-	var e errorBody
-	if json.Unmarshal(raw, &e) != nil || e.Error == "" {
-		e.Error = "the daemon answered " + resp.Status
+	var e Problem
+	if json.Unmarshal(raw, &e) != nil || e.Detail == "" {
+		e.Detail = "the daemon answered " + resp.Status
 	}
-	return Reply{}, &ReplyError{resp.StatusCode, mud.Clean(e.Error, 1000)}
+	return Reply{}, &ReplyError{resp.StatusCode, mud.Clean(e.Detail, 1000)}
 }

@@ -1,21 +1,49 @@
 package web
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/mud"
 )
 
+// devices lists the devices, all of them or in parts, in the order of their MACs.
 func (a *api) devices(r *http.Request) (any, error) {
-	if err := onlyQuery(r); err != nil {
+	if err := onlyQuery(r, "q", "state", "limit", "cursor"); err != nil {
+		return nil, err
+	}
+	s, err := readSpan(r)
+	if err != nil {
 		return nil, err
 	}
 	var list []enforcer.DeviceView
-	err := a.do(r, func(e *enforcer.Engine) { list = e.Views() })
-	return orEmpty(list), err
+	if err := a.do(r, func(e *enforcer.Engine) { list = e.Views() }); err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	list = slices.DeleteFunc(list, func(d enforcer.DeviceView) bool {
+		return q.Get("state") != "" && string(d.State) != q.Get("state") || !found(d, q.Get("q")) || d.MAC.String() <= s.cursor
+	})
+	if !s.asked {
+		return list, nil
+	}
+	return cut(s, list, func(d enforcer.DeviceView) string { return d.MAC.String() }), nil
+}
+
+// found says that all words of a search are in what tells devices apart.
+func found(d enforcer.DeviceView, search string) bool {
+	text := strings.ToLower(fmt.Sprintln(d.MAC, d.Label, d.Hostname, d.Vendor, d.URL, d.State, d.Addresses))
+	for word := range strings.FieldsSeq(strings.ToLower(search)) {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *api) device(r *http.Request) (any, error) {

@@ -1,11 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"mudguard/enforcer"
@@ -17,43 +20,73 @@ const instanceHeader = "Mudguard-Instance"
 
 // api answers requests from the engine.
 type api struct {
-	engine   *enforcer.Engine
-	host     func() HostStatus
-	judge    Judge
+	Options
 	instance string
+	streams  atomic.Int32 // clients of events
+}
+
+// Options are what the API works on.
+type Options struct {
+	Engine *enforcer.Engine  // running
+	Host   func() HostStatus // the parts of the status that only the daemon knows
+	Judge  Judge
 }
 
 // Judge says whether a MUD file that the administrator brought, with its detached signature or none, may be used.
 type Judge func(file, signature []byte) (enforcer.Verified, error)
 
-// Handler serves the JSON API. The engine must be running. host gives the parts of the status that only the daemon knows.
+// endpoint gives what a request is answered with.
+type endpoint func(*http.Request) (any, error)
+
+// route is an endpoint and where it is.
+type route struct {
+	pattern string // method, and path below prefix
+	answer  endpoint
+	limit   int64 // of the body; 0: maxBody
+}
+
+// prefix is where all endpoints are.
+const prefix = "/api/v1"
+
+// routes lists the endpoints.
+func (a *api) routes() []route {
+	return []route{
+		{"GET /openapi.json", a.openAPI, 0},
+		{"GET /status", a.status, 0},
+		{"GET /devices", a.devices, 0},
+		{"GET /devices/{mac}", a.device, 0},
+		{"POST /devices/{mac}/assign", a.assign, 0},
+		{"POST /devices/{mac}/certificate", a.certificate, 0},
+		{"POST /devices/{mac}/{order}", a.order, 0},
+		{"GET /denials", a.denials, 0},
+		{"GET /explain", a.explain, 0},
+		{"GET /overlays", a.overlays, 0},
+		{"POST /overlays", a.setOverlay, maxOverlay},
+		{"POST /profiles", a.importProfile, maxImport},
+		{"POST /sightings", a.sightings, 0},
+	}
+}
+
+// Handler serves the JSON API and the pages.
 //
 // A request to change something is answered when the kernel has the change. A browser's cross-origin requests are refused.
-func Handler(e *enforcer.Engine, host func() HostStatus, judge Judge) http.Handler {
-	a := &api{engine: e, host: host, judge: judge, instance: strconv.FormatInt(time.Now().UnixNano(), 36)}
+func Handler(o Options) http.Handler {
+	a := &api{Options: o, instance: strconv.FormatInt(time.Now().UnixNano(), 36)}
 	mux := http.NewServeMux()
-	for pattern, f := range map[string]endpoint{
-		"GET /v1/status":                     a.status,
-		"GET /v1/devices":                    a.devices,
-		"GET /v1/devices/{mac}":              a.device,
-		"GET /v1/denials":                    a.denials,
-		"GET /v1/explain":                    a.explain,
-		"GET /v1/overlays":                   a.overlays,
-		"POST /v1/sightings":                 a.sightings,
-		"POST /v1/devices/{mac}/assign":      a.assign,
-		"POST /v1/devices/{mac}/certificate": a.certificate,
-		"POST /v1/devices/{mac}/{order}":     a.order,
-	} {
-		mux.HandleFunc(pattern, a.answer(f, maxBody))
+	for _, r := range a.routes() {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		mux.HandleFunc(method+" "+prefix+path, a.answer(r.answer, cmp.Or(r.limit, maxBody)))
 	}
-	mux.HandleFunc("POST /v1/profiles", a.answer(a.importProfile, maxImport))
-	mux.HandleFunc("POST /v1/overlays", a.answer(a.setOverlay, maxOverlay))
+	mux.HandleFunc("GET "+prefix+"/events", a.events)
+	for path, p := range newPages() {
+		mux.Handle("GET "+path, p)
+	}
 	mux.HandleFunc("GET /metrics", a.metrics)
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(a.answer(func(*http.Request) (any, error) {
 		return nil, fail(http.StatusForbidden, "requests from another site are refused")
 	}, maxBody))
-	return guard.Handler(a.route(mux))
+	return guarding(guard.Handler(a.route(mux)))
 }
 
 // route answers in JSON also where the mux has nothing that fits.
@@ -79,9 +112,6 @@ type codeOnly struct {
 func (c *codeOnly) WriteHeader(code int)        { c.code = code }
 func (c *codeOnly) Write(b []byte) (int, error) { return len(b), nil }
 
-// endpoint gives what a request is answered with.
-type endpoint func(*http.Request) (any, error)
-
 // Bounds of the bodies of requests: certificates and the events of DHCP hooks, overlays, and files to import in base64.
 const (
 	maxBody    = 64 << 10
@@ -98,18 +128,21 @@ func (a *api) answer(f endpoint, limit int64) http.HandlerFunc {
 }
 
 func (a *api) write(w http.ResponseWriter, v any, err error) {
-	code := http.StatusOK
+	code, kind := http.StatusOK, "application/json"
 	if err != nil {
-		code = http.StatusInternalServerError
+		code, kind = http.StatusInternalServerError, "application/problem+json"
 		if f, ok := errors.AsType[*failure](err); ok {
 			code = f.code
 		}
-		v = errorBody{mud.Clean(err.Error(), 1000)}
+		v = Problem{"about:blank", http.StatusText(code), code, mud.Clean(err.Error(), 1000)}
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	if p, ok := v.(page); ok {
+		v = p.items
+		p.link(h)
+	}
+	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(instanceHeader, a.instance)
 	w.WriteHeader(code)
 	enc := json.NewEncoder(w)
@@ -117,8 +150,12 @@ func (a *api) write(w http.ResponseWriter, v any, err error) {
 	_ = enc.Encode(v) // fails only where the client is gone
 }
 
-type errorBody struct {
-	Error string `json:"error"`
+// Problem is the answer to a request that failed (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
 }
 
 // failure is an error with the status code that says whose it is.
@@ -139,7 +176,7 @@ func badRequest(format string, args ...any) error {
 
 // do runs f in the engine's loop.
 func (a *api) do(r *http.Request, f func(*enforcer.Engine)) error {
-	if err := a.engine.Do(r.Context(), f); err != nil {
+	if err := a.Engine.Do(r.Context(), f); err != nil {
 		return fail(http.StatusServiceUnavailable, "the engine did not answer: %v", err)
 	}
 	return nil

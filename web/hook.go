@@ -45,7 +45,7 @@ type Taken struct {
 
 // Sightings passes on what a hook heard.
 func (c *Client) Sightings(ctx context.Context, h HookEvents) error {
-	_, err := c.Post(ctx, "/v1/sightings", h)
+	_, err := c.Post(ctx, "/api/v1/sightings", h)
 	return err
 }
 

@@ -67,11 +67,11 @@ func TestSightings(t *testing.T) {
 	post := func(events string, code int) {
 		t.Helper()
 		var v any
-		b.ask("POST", "/v1/sightings", `{"source":"dnsmasq","events":[`+events+`]}`, code, &v)
+		b.ask("POST", "/api/v1/sightings", `{"source":"dnsmasq","events":[`+events+`]}`, code, &v)
 	}
 	device := func() (v enforcer.DeviceView) {
 		t.Helper()
-		b.ask("GET", "/v1/devices/02:00:5e:10:00:07", "", 200, &v)
+		b.ask("GET", "/api/v1/devices/02:00:5e:10:00:07", "", 200, &v)
 		return v
 	}
 	const of = `"mac":"02:00:5e:10:00:07","addr":"192.168.1.57"`
@@ -89,9 +89,9 @@ func TestSightings(t *testing.T) {
 		post(`{"kind":"seen","mac":"02:00:5e:10:00:08"},`+bad, 400)
 	}
 	var v any
-	b.ask("POST", "/v1/sightings", `{"source":"dhcpv4","events":[]}`, 400, &v)
-	b.ask("POST", "/v1/sightings", `{"source":"dnsmasq","events":[]}{}`, 400, &v)
-	b.ask("GET", "/v1/devices/02:00:5e:10:00:08", "", 404, &v) // one bad event refuses all
+	b.ask("POST", "/api/v1/sightings", `{"source":"dhcpv4","events":[]}`, 400, &v)
+	b.ask("POST", "/api/v1/sightings", `{"source":"dnsmasq","events":[]}{}`, 400, &v)
+	b.ask("GET", "/api/v1/devices/02:00:5e:10:00:08", "", 404, &v) // one bad event refuses all
 }
 
 // R8520-11-a, R8520-13.2-d, RFC 9238: URLs that others than the device bring.
@@ -100,16 +100,16 @@ func TestAssignFrom(t *testing.T) {
 	der, err := os.ReadFile("../mud/testdata/idevid.der")
 	must(t, err)
 	var d enforcer.DeviceView
-	b.ask("POST", "/v1/devices/02:00:5e:10:00:07/certificate", string(der), 200, &d)
+	b.ask("POST", "/api/v1/devices/02:00:5e:10:00:07/certificate", string(der), 200, &d)
 	if d.URL != lampURL || d.Source != enforcer.SourceX509 {
 		t.Errorf("certificate: %+v", d)
 	}
 	b.sighted(dhcp.Sighting{MAC: mac(t, "02:00:5e:10:00:07"), Source: dhcp.SourceDHCPv4, URL: "https://evil.example/x"})
-	b.ask("GET", "/v1/devices/02:00:5e:10:00:07", "", 200, &d)
+	b.ask("GET", "/api/v1/devices/02:00:5e:10:00:07", "", 200, &d)
 	if d.URL != lampURL || d.PendingURL != "" || d.Announced["dhcpv4"].String() != "https://evil.example/x" {
 		t.Errorf("what the device announces replaces its certificate's URL: %+v", d)
 	}
-	const at = "/v1/devices/02:00:5e:10:00:09/assign"
+	const at = "/api/v1/devices/02:00:5e:10:00:09/assign"
 	for _, tc := range []struct {
 		body, source string // "" for a refusal
 	}{
@@ -132,13 +132,13 @@ func TestAssignFrom(t *testing.T) {
 		}
 	}
 	b.sighted(dhcp.Sighting{MAC: mac(t, "02:00:5e:10:00:09"), Source: dhcp.SourceDHCPv4, URL: "https://evil.example/x"})
-	b.ask("GET", "/v1/devices/02:00:5e:10:00:09", "", 200, &d)
+	b.ask("GET", "/api/v1/devices/02:00:5e:10:00:09", "", 200, &d)
 	if d.URL != "https://a.example/b" {
 		t.Errorf("what the device announces replaces a URL that was brought, before a profile is there: %+v", d)
 	}
 	var v any
 	for _, body := range []string{"", "x", strings.Repeat("x", maxBody+1)} {
-		b.ask("POST", "/v1/devices/02:00:5e:10:00:09/certificate", body, 400, &v)
+		b.ask("POST", "/api/v1/devices/02:00:5e:10:00:09/certificate", body, 400, &v)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestListen(t *testing.T) {
 	if dir.Mode().Perm() != 0o755 {
 		t.Errorf("folder has mode %v", dir.Mode())
 	}
-	if _, err := NewClient(path).Get(t.Context(), "/v1/status", nil); err != nil {
+	if _, err := NewClient(path).Get(t.Context(), "/api/v1/status", nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another daemon is running") {
@@ -127,7 +127,7 @@ func TestAllowed(t *testing.T) {
 // TestOtherUser lets another user connect to a socket whose mode would let it in (T23, R8520-16-o, R8520-16-q). The child is this test binary.
 func TestOtherUser(t *testing.T) {
 	if path := os.Getenv("MUDGUARD_TEST_SOCKET"); path != "" {
-		_, err := NewClient(path).Get(t.Context(), "/v1/status", nil)
+		_, err := NewClient(path).Get(t.Context(), "/api/v1/status", nil)
 		if _, refused := errors.AsType[*UnreachableError](err); !refused {
 			t.Fatalf("not refused: %v", err)
 		}
@@ -157,7 +157,7 @@ func TestOtherUser(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "it closed the connection") {
 		t.Errorf("child: %v\n%s", err, out)
 	}
-	if _, err := NewClient(path).Get(t.Context(), "/v1/status", nil); err != nil {
+	if _, err := NewClient(path).Get(t.Context(), "/api/v1/status", nil); err != nil {
 		t.Errorf("root is refused too: %v", err)
 	}
 	must(t, stop())
@@ -218,7 +218,7 @@ func TestClientErrors(t *testing.T) {
 	stop := serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusConflict)
 		if r.URL.Path == "/json" {
-			_, _ = w.Write([]byte(`{"error":"no\u001b[31m"}`))
+			_, _ = w.Write([]byte(`{"detail":"no\u001b[31m"}`))
 		}
 	}))
 	defer func() { must(t, stop()) }()

@@ -26,7 +26,7 @@ type Notified struct {
 // metrics answers with the numbers of the daemon, for Prometheus. Numbers of single devices are of those under policy only, which
 // the device table bounds: series of every phone that passes by would pile up in the database.
 func (a *api) metrics(w http.ResponseWriter, r *http.Request) {
-	host := a.host()
+	host := a.Host()
 	var sum enforcer.Summary
 	var t enforcer.Totals
 	err := onlyQuery(r)

@@ -32,13 +32,13 @@ func (a *api) importProfile(r *http.Request) (any, error) {
 	if err := body(r.Body, &in); err != nil {
 		return nil, err
 	}
-	doc, err := a.judge(in.File, in.Signature)
+	doc, err := a.Judge(in.File, in.Signature)
 	var held enforcer.HeldError
 	if in.Approve && errors.As(err, &held) && !doc.URL.IsZero() {
 		if err := a.approveFile(r, doc, err); err != nil {
 			return nil, err
 		}
-		doc, err = a.judge(in.File, in.Signature)
+		doc, err = a.Judge(in.File, in.Signature)
 	}
 	if err == nil {
 		err = a.change(r, func(e *enforcer.Engine) error { return unused(e.Imported(doc)) })

@@ -32,12 +32,12 @@ func TestImport(t *testing.T) {
 		}
 		return doc, nil
 	}
-	b.http = Handler(b.engine, func() HostStatus { return HostStatus{} }, judge)
+	b.http = Handler(Options{Engine: b.engine, Host: func() HostStatus { return HostStatus{} }, Judge: judge})
 	file := strings.Replace(minimal, "NAME", "https://import.example/x", 1)
 	send := func(in Import, code int) Imported {
 		t.Helper()
 		var out Imported
-		b.ask("POST", "/v1/profiles", toJSON(t, in), code, &out)
+		b.ask("POST", "/api/v1/profiles", toJSON(t, in), code, &out)
 		return out
 	}
 	if out := send(Import{File: []byte(file), Signature: []byte("good")}, http.StatusOK); !out.Used || out.URL != "https://import.example/x" || out.Signer != "CN=House" {
@@ -54,9 +54,9 @@ func TestImport(t *testing.T) {
 	if out := send(Import{File: []byte("{"), Approve: true}, http.StatusOK); out.Used || out.Reason == "" {
 		t.Errorf("no MUD file: %+v", out)
 	}
-	var e errorBody
-	b.ask("POST", "/v1/profiles", `{"file":"=="}`, http.StatusBadRequest, &e)
-	b.ask("POST", "/v1/profiles", `{"fil":""}`, http.StatusBadRequest, &e)
+	var e Problem
+	b.ask("POST", "/api/v1/profiles", `{"file":"=="}`, http.StatusBadRequest, &e)
+	b.ask("POST", "/api/v1/profiles", `{"fil":""}`, http.StatusBadRequest, &e)
 }
 
 // minimal is a MUD file with an empty policy.
@@ -66,25 +66,25 @@ const minimal = `{"ietf-mud:mud":{"mud-version":1,"mud-url":"NAME","last-update"
 func TestOverlays(t *testing.T) {
 	b := newBench(t)
 	var all map[string]any
-	b.ask("GET", "/v1/overlays", "", http.StatusOK, &all)
+	b.ask("GET", "/api/v1/overlays", "", http.StatusOK, &all)
 	if len(all) != 0 {
 		t.Errorf("overlays %v", all)
 	}
 	var out Overlay
-	b.ask("POST", "/v1/overlays", `{"target":"`+lampMAC+`","file":`+strings.Replace(minimal, "NAME", lampURL, 1)+`}`, http.StatusOK, &out)
-	b.ask("GET", "/v1/overlays", "", http.StatusOK, &all)
+	b.ask("POST", "/api/v1/overlays", `{"target":"`+lampMAC+`","file":`+strings.Replace(minimal, "NAME", lampURL, 1)+`}`, http.StatusOK, &out)
+	b.ask("GET", "/api/v1/overlays", "", http.StatusOK, &all)
 	if len(all) != 1 || all[lampMAC] == nil {
 		t.Errorf("overlays %v", all)
 	}
-	var e errorBody
+	var e Problem
 	for _, bad := range []string{`{"target":"x","file":{}}`, `{"target":"` + lampURL + `","file":{}}`, `{"target":"` + plugMAC + `","file":null}`, `{"target":1}`} {
-		if b.ask("POST", "/v1/overlays", bad, http.StatusBadRequest, &e); e.Error == "" {
+		if b.ask("POST", "/api/v1/overlays", bad, http.StatusBadRequest, &e); e.Detail == "" {
 			t.Errorf("%s: no word why", bad)
 		}
 	}
 	all = nil
-	b.ask("POST", "/v1/overlays", `{"target":"`+lampMAC+`","file":null}`, http.StatusOK, &out)
-	b.ask("GET", "/v1/overlays", "", http.StatusOK, &all)
+	b.ask("POST", "/api/v1/overlays", `{"target":"`+lampMAC+`","file":null}`, http.StatusOK, &out)
+	b.ask("GET", "/api/v1/overlays", "", http.StatusOK, &all)
 	if len(all) != 0 {
 		t.Errorf("overlays %v", all)
 	}

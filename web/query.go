@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mudguard/dhcp"
 	"mudguard/enforcer"
@@ -41,27 +42,78 @@ func parseMAC(s string) (dhcp.MAC, error) {
 	return mac, nil
 }
 
+// denials lists those that are kept: all in the order of their time, or newest first in parts.
 func (a *api) denials(r *http.Request) (any, error) {
-	if err := onlyQuery(r, "after", "mac"); err != nil {
+	w, err := readWindow(r, "after", "limit", "cursor")
+	if err != nil {
 		return nil, err
 	}
-	var after uint64
-	var mac dhcp.MAC
-	var err error
-	q := r.URL.Query()
-	if s := q.Get("after"); s != "" {
-		if after, err = strconv.ParseUint(s, 10, 64); err != nil {
-			return nil, badRequest("after must be the id of a denial, not %.40q", s)
-		}
+	s, err := readSpan(r)
+	if err != nil {
+		return nil, err
 	}
-	if q.Has("mac") {
-		if mac, err = parseMAC(q.Get("mac")); err != nil {
-			return nil, err
-		}
+	after, err := readID(r, "after")
+	if err != nil {
+		return nil, err
+	}
+	before, err := readID(r, "cursor")
+	if err != nil {
+		return nil, err
 	}
 	var list []enforcer.Denial
-	err = a.do(r, func(e *enforcer.Engine) { list = e.Denials(after, mac) })
-	return orEmpty(list), err
+	if err := a.do(r, func(e *enforcer.Engine) { list = e.Denials(after, w.mac) }); err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(d enforcer.Denial) bool { return !w.has(d.Time) || before > 0 && d.ID >= before })
+	if !s.asked {
+		return list, nil
+	}
+	slices.Reverse(list)
+	return cut(s, list, func(d enforcer.Denial) string { return strconv.FormatUint(d.ID, 10) }), nil
+}
+
+// readID reads the id of a denial; 0 for none.
+func readID(r *http.Request, name string) (uint64, error) {
+	s := r.URL.Query().Get(name)
+	if s == "" {
+		return 0, nil
+	}
+	id, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, badRequest("%s must be the id of a denial, not %.40q", name, s)
+	}
+	return id, nil
+}
+
+// window is whose events of which time are asked for.
+type window struct {
+	mac          dhcp.MAC // zero: of all
+	since, until time.Time
+}
+
+func (w window) has(t time.Time) bool {
+	return !t.Before(w.since) && (w.until.IsZero() || t.Before(w.until))
+}
+
+// readWindow reads device, since and until, and refuses what is neither these nor more.
+func readWindow(r *http.Request, more ...string) (w window, err error) {
+	if err = onlyQuery(r, append(more, "device", "since", "until")...); err != nil {
+		return w, err
+	}
+	q := r.URL.Query()
+	if q.Has("device") {
+		if w.mac, err = parseMAC(q.Get("device")); err != nil {
+			return w, err
+		}
+	}
+	for name, to := range map[string]*time.Time{"since": &w.since, "until": &w.until} {
+		if s := q.Get(name); s != "" {
+			if *to, err = time.Parse(time.RFC3339, s); err != nil {
+				return w, badRequest("%s must be a time like 2026-01-31T12:00:00Z, not %.40q", name, s)
+			}
+		}
+	}
+	return w, nil
 }
 
 func (a *api) explain(r *http.Request) (any, error) {

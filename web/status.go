@@ -55,7 +55,7 @@ func (a *api) status(r *http.Request) (any, error) {
 	if err := onlyQuery(r); err != nil {
 		return nil, err
 	}
-	host := a.host() // outside the loop: it may take locks of its own
+	host := a.Host() // outside the loop: it may take locks of its own
 	s := Status{Version: host.Version, Kernel: host.Kernel, Tables: orEmpty(host.Tables), Sources: orEmpty(host.Sources)}
 	err := a.do(r, func(e *enforcer.Engine) {
 		sum := e.Summary()

@@ -49,7 +49,7 @@ func (f *fakeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch v := v.(type) {
 	case refusal:
 		w.WriteHeader(v.code)
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": v.text})
+		_ = json.NewEncoder(w).Encode(web.Problem{Detail: v.text})
 	case http.HandlerFunc:
 		v(w, r)
 	default:
@@ -151,19 +151,19 @@ func canned(text string) map[string]any {
 	d := lampView(text)
 	plug := enforcer.DeviceView{MAC: dhcp.MAC{2, 0, 0x5e, 0x10, 0, 2}, State: enforcer.StatusUnmanaged, Label: "プラグ", Reason: "announced no MUD URL"}
 	m := map[string]any{
-		"GET /v1/status": web.Status{Version: "1.2.3" + text, Started: testTime(), Kernel: web.Kernel{Queue: "native", Bridge: "conntrack"},
+		"GET /api/v1/status": web.Status{Version: "1.2.3" + text, Started: testTime(), Kernel: web.Kernel{Queue: "native", Bridge: "conntrack"},
 			Tables: []string{"inet mudguard", "bridge mudguard"}, Devices: 2, Held: 1, Repairs: 1,
 			Sources: []web.Source{{Name: "dhcpv4 on br-lan", State: "listening" + text, LastSeen: testTime()}, {Name: "dhcpv4 on br-iot", State: "starting"}},
 			Gaps:    []enforcer.Gap{{What: "DNS answers are not held", Why: "no queue" + text}}},
-		"GET /v1/devices":                           []enforcer.DeviceView{d, plug},
-		"GET /v1/devices/02:00:5e:10:00:01":         d,
-		"GET /v1/denials":                           []enforcer.Denial{denial(1, text), denial(2, text)},
-		"GET /v1/explain":                           enforcer.Explanation{Reason: "Lamp L1 tried 203.0.113.9 tcp" + text, Rule: &enforcer.RuleRef{ACL: "out4", ACE: "no" + text, Path: "acl[0]"}},
-		"POST /v1/devices/02:00:5e:10:00:01/assign": d,
-		"POST /v1/devices/02:00:5e:10:00:01/forget": web.Forgotten{MAC: d.MAC, Forgotten: true},
+		"GET /api/v1/devices":                           []enforcer.DeviceView{d, plug},
+		"GET /api/v1/devices/02:00:5e:10:00:01":         d,
+		"GET /api/v1/denials":                           []enforcer.Denial{denial(1, text), denial(2, text)},
+		"GET /api/v1/explain":                           enforcer.Explanation{Reason: "Lamp L1 tried 203.0.113.9 tcp" + text, Rule: &enforcer.RuleRef{ACL: "out4", ACE: "no" + text, Path: "acl[0]"}},
+		"POST /api/v1/devices/02:00:5e:10:00:01/assign": d,
+		"POST /api/v1/devices/02:00:5e:10:00:01/forget": web.Forgotten{MAC: d.MAC, Forgotten: true},
 	}
 	for _, order := range []string{"approve", "hold", "quarantine", "release", "observe", "enforce"} {
-		m["POST /v1/devices/02:00:5e:10:00:01/"+order] = d
+		m["POST /api/v1/devices/02:00:5e:10:00:01/"+order] = d
 	}
 	return m
 }

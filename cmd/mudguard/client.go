@@ -74,5 +74,5 @@ func (c *cli) failed(err error) int {
 
 // devicePath is where the API has a device.
 func devicePath(mac dhcp.MAC, more ...string) string {
-	return strings.Join(append([]string{"/v1/devices/" + mac.String()}, more...), "/")
+	return strings.Join(append([]string{"/api/v1/devices/" + mac.String()}, more...), "/")
 }

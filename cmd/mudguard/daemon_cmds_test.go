@@ -89,10 +89,10 @@ func TestRequests(t *testing.T) {
 		invoke(socket, args...)
 	}
 	want := []string{
-		`POST /v1/devices/02:00:5e:10:00:01/assign {"url":"https://a.example/b"}`,
-		`POST /v1/devices/02:00:5e:10:00:01/assign {"url":""}`,
-		`GET /v1/denials?mac=02%3A00%3A5e%3A10%3A00%3A01`,
-		`GET /v1/explain?direction=in&host=fd00%3A%3A1&mac=02%3A00%3A5e%3A10%3A00%3A01&port=53&proto=udp`,
+		`POST /api/v1/devices/02:00:5e:10:00:01/assign {"url":"https://a.example/b"}`,
+		`POST /api/v1/devices/02:00:5e:10:00:01/assign {"url":""}`,
+		`GET /api/v1/denials?device=02%3A00%3A5e%3A10%3A00%3A01`,
+		`GET /api/v1/explain?direction=in&host=fd00%3A%3A1&mac=02%3A00%3A5e%3A10%3A00%3A01&port=53&proto=udp`,
 	}
 	if !slices.Equal(f.asked, want) {
 		t.Errorf("asked:\n%s", strings.Join(f.asked, "\n"))
@@ -101,9 +101,9 @@ func TestRequests(t *testing.T) {
 
 func TestExitCodes(t *testing.T) {
 	m := canned("")
-	m["GET /v1/explain"] = enforcer.Explanation{Allowed: true, Reason: "x"}
-	m["POST /v1/devices/"+lamp+"/approve"] = refusal{409, "there is no profile yet, so nothing to approve"}
-	m["POST /v1/devices/"+lamp+"/hold"] = refusal{503, "the kernel refused the change"}
+	m["GET /api/v1/explain"] = enforcer.Explanation{Allowed: true, Reason: "x"}
+	m["POST /api/v1/devices/"+lamp+"/approve"] = refusal{409, "there is no profile yet, so nothing to approve"}
+	m["POST /api/v1/devices/"+lamp+"/hold"] = refusal{503, "the kernel refused the change"}
 	_, socket := start(t, m)
 	explain := []string{"explain", lamp, "out", "tcp", "a.example", "443"}
 	for _, tc := range []struct {
@@ -166,7 +166,7 @@ func TestFollow(t *testing.T) {
 		w.Header().Set("Mudguard-Instance", life)
 		_ = json.NewEncoder(w).Encode(list)
 	})
-	_, socket := start(t, map[string]any{"GET /v1/denials": daemon})
+	_, socket := start(t, map[string]any{"GET /api/v1/denials": daemon})
 	begun := time.Now()
 	got := invoke(socket, "denials", "--follow", "--json")
 	lines := strings.Split(strings.TrimSpace(got.out), "\n")

@@ -94,7 +94,7 @@ func (s *demoStory) stopDaemon() error {
 func (s *demoStory) status() (st web.Status, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, demoWait)
 	defer cancel()
-	r, err := web.NewClient(s.config().Socket).Get(ctx, "/v1/status", nil)
+	r, err := web.NewClient(s.config().Socket).Get(ctx, "/api/v1/status", nil)
 	if err != nil {
 		return st, err
 	}

@@ -34,13 +34,13 @@ func (c *cli) denialsCmd(args []string) int {
 		if err != nil {
 			return c.misuse("denials", err.Error())
 		}
-		query.Set("mac", mac.String())
+		query.Set("device", mac.String())
 	}
 	if *follow {
 		return k.follow(query)
 	}
 	var list []enforcer.Denial
-	return k.show("/v1/denials", query, &list, func() {
+	return k.show("/api/v1/denials", query, &list, func() {
 		for _, d := range list {
 			c.printDenial(d)
 		}
@@ -93,7 +93,7 @@ func (k call) follow(query url.Values) int {
 
 func (k call) after(ctx context.Context, query url.Values, id uint64) (web.Reply, error) {
 	query.Set("after", strconv.FormatUint(id, 10))
-	return k.client.Get(ctx, "/v1/denials", query)
+	return k.client.Get(ctx, "/api/v1/denials", query)
 }
 
 // printNew prints denials one a line, and gives the last one's ID.

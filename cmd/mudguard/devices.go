@@ -14,7 +14,7 @@ func (c *cli) devicesCmd(args []string) int {
 		return code
 	}
 	var list []enforcer.DeviceView
-	return k.show("/v1/devices", nil, &list, func() { c.printDevices(list) })
+	return k.show("/api/v1/devices", nil, &list, func() { c.printDevices(list) })
 }
 
 func (c *cli) printDevices(list []enforcer.DeviceView) {

@@ -20,7 +20,7 @@ func (c *cli) explainCmd(args []string) int {
 		return c.misuse("explain", err.Error())
 	}
 	var x enforcer.Explanation
-	code = k.show("/v1/explain", query, &x, func() { c.printExplanation(x) })
+	code = k.show("/api/v1/explain", query, &x, func() { c.printExplanation(x) })
 	if code == exitOK && !x.Allowed {
 		return exitNo
 	}

@@ -85,7 +85,7 @@ func TestHookDnsmasq(t *testing.T) {
 		{"hostile", with("DNSMASQ_MUD_URL", strings.Repeat("u", 100000), "DNSMASQ_INTERFACE", ""), []string{"add", mac, addr, "--socket\n" + evil + "\xff"},
 			"", ""},
 	} {
-		f, socket := start(t, map[string]any{"POST /v1/sightings": web.Taken{Events: 1}})
+		f, socket := start(t, map[string]any{"POST /api/v1/sightings": web.Taken{Events: 1}})
 		got := hook(t, socket, tc.env, append([]string{"hook", "dnsmasq"}, tc.args...)...)
 		if !strings.Contains(got.err, tc.err) || tc.err == "" && got.err != "" {
 			t.Errorf("%s: %q", tc.name, got.err)
@@ -93,11 +93,11 @@ func TestHookDnsmasq(t *testing.T) {
 		switch {
 		case tc.name == "hostile":
 			var h web.HookEvents
-			if len(f.asked) != 1 || len(f.asked[0]) > 4000 || json.Unmarshal([]byte(strings.TrimPrefix(f.asked[0], "POST /v1/sightings ")), &h) != nil ||
+			if len(f.asked) != 1 || len(f.asked[0]) > 4000 || json.Unmarshal([]byte(strings.TrimPrefix(f.asked[0], "POST /api/v1/sightings ")), &h) != nil ||
 				len(h.Events[0].URL) != maxHookText {
 				t.Errorf("%s: %.200q", tc.name, f.asked)
 			}
-		case tc.want == "" && len(f.asked) > 0, tc.want != "" && !slices.Equal(f.asked, []string{"POST /v1/sightings " + tc.want}):
+		case tc.want == "" && len(f.asked) > 0, tc.want != "" && !slices.Equal(f.asked, []string{"POST /api/v1/sightings " + tc.want}):
 			t.Errorf("%s: asked %q\nwant %s", tc.name, f.asked, tc.want)
 		}
 	}
@@ -146,14 +146,14 @@ func TestHookKea(t *testing.T) {
 		{"leases4_committed", env(map[string]string{"LEASES4_SIZE": "-5"}), "", ""},
 		{"", single, "", ""},
 	} {
-		f, socket := start(t, map[string]any{"POST /v1/sightings": web.Taken{Events: 1}})
+		f, socket := start(t, map[string]any{"POST /api/v1/sightings": web.Taken{Events: 1}})
 		got := hook(t, socket, tc.env, "hook", "kea", tc.event)
-		want := []string{`POST /v1/sightings {"source":"kea","events":[` + tc.want + `]}`}
+		want := []string{`POST /api/v1/sightings {"source":"kea","events":[` + tc.want + `]}`}
 		if tc.want == "" && len(f.asked) > 0 || tc.want != "" && !slices.Equal(f.asked, want) || !strings.Contains(got.err, tc.err) || tc.err == "" && got.err != "" {
 			t.Errorf("%s: asked %q, %q\nwant %q", tc.event, f.asked, got.err, want)
 		}
 	}
-	f, socket := start(t, map[string]any{"POST /v1/sightings": web.Taken{}})
+	f, socket := start(t, map[string]any{"POST /api/v1/sightings": web.Taken{}})
 	many := env(map[string]string{"LEASES4_SIZE": "1000000000"})
 	for i := range 100 {
 		for k, v := range lease("LEASES4_AT"+strconv.Itoa(i), "192.168.1.50", one) {
@@ -181,12 +181,12 @@ func TestHookAlwaysSucceeds(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	_, socket := start(t, map[string]any{"POST /v1/sightings": slow})
+	_, socket := start(t, map[string]any{"POST /api/v1/sightings": slow})
 	begin := time.Now()
 	if got := hook(t, socket, env, add...); !strings.Contains(got.err, "did not answer in time") || time.Since(begin) > 20*hookTime {
 		t.Errorf("a daemon that hangs: %+v after %v", got, time.Since(begin))
 	}
-	_, socket = start(t, map[string]any{"POST /v1/sightings": refusal{400, evil}})
+	_, socket = start(t, map[string]any{"POST /api/v1/sightings": refusal{400, evil}})
 	if got := hook(t, socket, env, add...); got.err == "" {
 		t.Error("a refusal is not reported")
 	}
@@ -213,7 +213,7 @@ func TestCalledAs(t *testing.T) {
 // A URL from a sticker or a certificate (RFC 9238, R8520-11-a).
 func TestAssignFrom(t *testing.T) {
 	const sticker = "[)>\x1e06\x1d12NB000Lamp Inc.\x1fB002L1\x1fM180https://a.example/b?x=1\x1fM06C02005E100001\x1f\x1e\x04"
-	const posted = `POST /v1/devices/02:00:5e:10:00:01/assign {"url":"https://a.example/b","source":"qr","qr":{"company":"Lamp Inc.","model":"L1"}}`
+	const posted = `POST /api/v1/devices/02:00:5e:10:00:01/assign {"url":"https://a.example/b","source":"qr","qr":{"company":"Lamp Inc.","model":"L1"}}`
 	der, err := os.ReadFile("../../mud/testdata/idevid.der")
 	if err != nil {
 		t.Fatal(err)
@@ -228,17 +228,17 @@ func TestAssignFrom(t *testing.T) {
 		{[]string{"assign", "--qr", "-"}, posted, "the query"},
 		{[]string{"assign", "--qr", sticker, lamp}, posted, "the query"},
 		{[]string{"assign", "--qr", sticker, "02:00:5e:10:00:0f"}, strings.Replace(posted, "0:01/", "0:0f/", 1), "is for the MAC 02:00:5e:10:00:01"},
-		{[]string{"assign", lamp, "--qr", "https://a.example/b"}, `POST /v1/devices/02:00:5e:10:00:01/assign {"url":"https://a.example/b","source":"qr","qr":{}}`, "plain URL"},
+		{[]string{"assign", lamp, "--qr", "https://a.example/b"}, `POST /api/v1/devices/02:00:5e:10:00:01/assign {"url":"https://a.example/b","source":"qr","qr":{}}`, "plain URL"},
 		{[]string{"assign", "--qr", "https://a.example/b"}, "", "not an Ethernet address"},
 		{[]string{"assign", "--qr", "[)>06 12N"}, "", "control characters"},
-		{[]string{"assign", lamp, "--cert", cert}, `POST /v1/devices/02:00:5e:10:00:01/assign {"url":"https://mud.lamp.example/lamp/v1","source":"x509","mudsigner":"`, ""},
+		{[]string{"assign", lamp, "--cert", cert}, `POST /api/v1/devices/02:00:5e:10:00:01/assign {"url":"https://mud.lamp.example/lamp/v1","source":"x509","mudsigner":"`, ""},
 		{[]string{"assign", lamp, "--cert", write(t, "x", "x")}, "", "certificate"},
 		{[]string{"assign", lamp, "--cert", cert + ".none"}, "", "no such file"},
 		{[]string{"assign", "--cert", cert}, "", "missing"},
 		{[]string{"assign", lamp, "--cert", cert, "--qr", sticker}, "", "exclude"},
 		{[]string{"assign", lamp, "https://a.example", "--qr", sticker}, "", "too much"},
 	} {
-		f, socket := start(t, map[string]any{"POST /v1/devices/" + lamp + "/assign": lampView(""), "POST /v1/devices/02:00:5e:10:00:0f/assign": lampView("")})
+		f, socket := start(t, map[string]any{"POST /api/v1/devices/" + lamp + "/assign": lampView(""), "POST /api/v1/devices/02:00:5e:10:00:0f/assign": lampView("")})
 		got := invokeWith(socket, sticker, false, tc.args...)
 		if (tc.want == "") != (got.code == exitUsage) || !strings.Contains(got.err, tc.err) || tc.err == "" && got.err != "" {
 			t.Errorf("%v: %+v", tc.args, got)

@@ -82,7 +82,7 @@ func (k call) bring(file string, approve bool) (imported, error) {
 	if err != nil {
 		return imported{}, err
 	}
-	reply, err := k.client.Post(k.ctx, "/v1/profiles", web.Import{File: raw, Signature: sig, Approve: approve})
+	reply, err := k.client.Post(k.ctx, "/api/v1/profiles", web.Import{File: raw, Signature: sig, Approve: approve})
 	if err != nil {
 		return imported{}, err
 	}
@@ -164,7 +164,7 @@ func (c *cli) overlayCmd(args []string) int {
 }
 
 func (k call) lay(o web.Overlay, done string) int {
-	reply, err := k.client.Post(k.ctx, "/v1/overlays", o)
+	reply, err := k.client.Post(k.ctx, "/api/v1/overlays", o)
 	if err != nil {
 		return k.failed(err)
 	}
@@ -179,7 +179,7 @@ func (k call) lay(o web.Overlay, done string) int {
 // listOverlays shows whose overlays there are, or one of them as it is.
 func (k call) listOverlays() int {
 	var all map[string]json.RawMessage
-	reply, err := k.client.Get(k.ctx, "/v1/overlays", nil)
+	reply, err := k.client.Get(k.ctx, "/api/v1/overlays", nil)
 	if err == nil {
 		err = json.Unmarshal(reply.JSON, &all)
 	}

@@ -264,7 +264,9 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	g.Go(func() error { return web.Serve(ctx, ln, web.Handler(d.engine, d.host, d.fetcher.bring)) })
+	g.Go(func() error {
+		return web.Serve(ctx, ln, web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring}))
+	})
 }
 
 func (d *daemon) onError(part string) func(error) {

@@ -14,7 +14,7 @@ func (c *cli) statusCmd(args []string) int {
 		return code
 	}
 	var s web.Status
-	return k.show("/v1/status", nil, &s, func() { c.printStatus(s) })
+	return k.show("/api/v1/status", nil, &s, func() { c.printStatus(s) })
 }
 
 func (c *cli) printStatus(s web.Status) {
