@@ -34,10 +34,10 @@ type News struct {
 // which of them are new.
 const quietStart = 10 * time.Minute
 
-// told is what was said of a device: whether it was at all, and for what it waited then.
+// told is what was said of a device: whether it is known, and if so without a word, and for what it waited then.
 type told struct {
-	met     bool
-	waiting string
+	met, quietly bool
+	waiting      string
 }
 
 // tell passes news on.
@@ -61,16 +61,31 @@ func (e *Engine) tellChanges() {
 	for mac, d := range e.devices {
 		was := before[mac]
 		j := e.judge(d)
-		now := told{was.met || start, e.waitsFor(d, j)}
-		if !now.met && j.Status != StatusFetching && (!d.URL.IsZero() || e.Now().Sub(e.started) >= quietStart) {
+		now := was
+		if start {
 			now.met = true
-			e.tell(NewsDevice, d, "New device "+e.label(d)+" ("+mac.String()+"): "+j.Reason)
+		} else if j.Status != StatusFetching {
+			now = e.introduce(d, j, was)
 		}
+		now.waiting = e.waitsFor(d, j)
 		if now.waiting != "" && now.waiting != was.waiting && !start {
 			e.tell(NewsHold, d, e.label(d)+" ("+mac.String()+") waits for you: "+now.waiting)
 		}
 		e.toldOf[mac] = now
 	}
+}
+
+// introduce tells of a device that is new.
+func (e *Engine) introduce(d *Device, j Judgement, was told) told {
+	late, named := e.Now().Sub(e.started) >= quietStart, !d.URL.IsZero()
+	switch {
+	case was.met && !(was.quietly && named && !late):
+		return was
+	case !named && !late:
+		return told{met: true, quietly: true}
+	}
+	e.tell(NewsDevice, d, "New device "+e.label(d)+" ("+d.MAC.String()+"): "+j.Reason)
+	return told{met: true}
 }
 
 // waitsFor says why a device waits for the administrator, "" where it does not.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -58,7 +57,7 @@ func runCmd(args []string) int {
 		return 1
 	}
 	defer release()
-	confine(cfg, newLogger(cfg.Log, os.Stderr))
+	confine(cfg, newLogger(cfg.Log))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hup := make(chan os.Signal, 1)
@@ -78,7 +77,7 @@ func runCmd(args []string) int {
 
 // runUntilReload runs the daemon until it is told to stop (nil), or to go on with another configuration.
 func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signal, path string) (*configs.Config, error) {
-	log := newLogger(cfg.Log, os.Stderr)
+	log := newLogger(cfg.Log)
 	slog.SetDefault(log) // for the parts that get no logger: refused peers of the socket
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,16 +98,6 @@ func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signa
 			return &next, <-done
 		}
 	}
-}
-
-func newLogger(c configs.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // checked by configs
-	opts := &slog.HandlerOptions{Level: level}
-	if c.Format == configs.JSON {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // onlyOne keeps a second daemon from the tables of the first. An abstract socket belongs to the network namespace, as the
