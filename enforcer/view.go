@@ -78,8 +78,15 @@ type ACEView struct {
 	Action    string `json:"action"`
 	Text      string `json:"text"`
 	Decision  string `json:"decision"` // applied, replies only, or refused and why
-	Packets   uint64 `json:"packets"`  // first packets of flows; of all devices with this policy
-	Bytes     uint64 `json:"bytes"`
+	// What Text is made of, for who makes sentences of it.
+	Proto     string   `json:"proto,omitempty"`
+	Peers     []string `json:"peers,omitempty"` // the other side is all of these; none: anyone
+	Port      string   `json:"port,omitempty"`  // of the other side
+	LocalPort string   `json:"local_port,omitempty"`
+	Family    int      `json:"family,omitempty"` // 4 or 6
+	If        []string `json:"if,omitempty"`     // further conditions
+	Packets   uint64   `json:"packets"`          // first packets of flows; of all devices with this policy
+	Bytes     uint64   `json:"bytes"`
 }
 
 // NameView is a name of a profile and its addresses that are open now.
@@ -227,6 +234,7 @@ func aceViews(p *mud.Profile, site *Site, hits map[*mud.ACE]Count) []ACEView {
 			a := &pol.ACEs[i]
 			v := ACEView{Direction: direction, ACL: clean(a.ACL), ACE: clean(a.Name), Path: a.Path, Action: "drop",
 				Text: describeACE(a), Decision: decide(a), Packets: hits[a].Packets, Bytes: hits[a].Bytes}
+			v.parts(a.Match)
 			if a.Action == mud.Accept {
 				v.Action = "accept"
 			}

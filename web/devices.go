@@ -82,60 +82,41 @@ type Forgotten struct {
 	Forgotten bool     `json:"forgotten"`
 }
 
-// order carries out what the administrator says about a device.
-func (a *api) order(r *http.Request) (any, error) {
-	name := r.PathValue("order")
-	give := orders(name)
-	if give == nil {
-		return nil, fail(http.StatusNotFound, "there is no order %.40q", name)
-	}
+// steer is what an order of the administrator does to a device.
+type steer = func(*enforcer.Engine, *enforcer.Device) error
+
+// order is the endpoint of an order.
+func (a *api) order(give steer) endpoint {
+	return func(r *http.Request) (any, error) { return a.onDevice(r, give) }
+}
+
+func (a *api) forget(r *http.Request) (any, error) {
 	mac, err := pathMAC(r)
 	if err != nil {
 		return nil, err
 	}
-	err = a.change(r, func(e *enforcer.Engine) error {
-		d, err := known(e, mac)
-		if err != nil {
-			return err
-		}
-		return give(e, d)
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case name == "forget":
-		return Forgotten{mac, true}, nil
-	}
-	return a.view(r, mac, false)
+	return Forgotten{mac, true}, a.changeDevice(r, mac, always((*enforcer.Engine).Forget))
 }
 
-// orders gives what an order does, nil where there is no such order.
-func orders(name string) func(*enforcer.Engine, *enforcer.Device) error {
-	always := func(f func(*enforcer.Engine, *enforcer.Device)) func(*enforcer.Engine, *enforcer.Device) error {
-		return func(e *enforcer.Engine, d *enforcer.Device) error { f(e, d); return nil }
-	}
-	restrict := func(f func(*enforcer.Engine, *enforcer.Device)) func(*enforcer.Engine, *enforcer.Device) error {
-		return func(e *enforcer.Engine, d *enforcer.Device) error {
-			if e.View(d, false).State == enforcer.StatusTrusted {
-				return fail(http.StatusConflict, "%s is listed in lan.trusted and so never put under policy", d.MAC)
-			}
-			f(e, d)
-			return nil
+// always is an order that can't be wrong.
+func always(f func(*enforcer.Engine, *enforcer.Device)) steer {
+	return func(e *enforcer.Engine, d *enforcer.Device) error { f(e, d); return nil }
+}
+
+// restrict is an order that is none to give about who is trusted.
+func restrict(f func(*enforcer.Engine, *enforcer.Device)) steer {
+	return func(e *enforcer.Engine, d *enforcer.Device) error {
+		if e.View(d, false).State == enforcer.StatusTrusted {
+			return fail(http.StatusConflict, "%s is listed in lan.trusted and so never put under policy", d.MAC)
 		}
+		f(e, d)
+		return nil
 	}
-	switch name {
-	case "hold":
-		return hold
-	case "quarantine":
-		return restrict((*enforcer.Engine).Quarantine)
-	case "release":
-		return always((*enforcer.Engine).Release)
-	case "forget":
-		return always((*enforcer.Engine).Forget)
-	case "observe", "enforce":
-		return restrict(func(e *enforcer.Engine, d *enforcer.Device) { e.SetMode(d, name) })
-	}
-	return nil
+}
+
+// mode is the order to observe or to enforce.
+func mode(name string) steer {
+	return restrict(func(e *enforcer.Engine, d *enforcer.Device) { e.SetMode(d, name) })
 }
 
 func hold(e *enforcer.Engine, d *enforcer.Device) error {
@@ -204,6 +185,7 @@ type Assignment struct {
 	Source    string  `json:"source,omitempty"`    // admin, if it isn't qr or x509
 	Mudsigner []byte  `json:"mudsigner,omitempty"` // DER Name, of x509
 	QR        *QRText `json:"qr,omitempty"`
+	Code      string  `json:"code,omitempty"` // what a QR code says (RFC 9238), instead of all others
 }
 
 // QRText is what a QR code says besides the URL.
@@ -219,6 +201,9 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 	var b Assignment
 	if err := readBody(body, &b, like); err != nil {
 		return ann, err
+	}
+	if b.Code != "" {
+		return codeAnnouncement(b)
 	}
 	if b.URL == nil {
 		return ann, badRequest("the body must be one object %s", like)
@@ -245,6 +230,19 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 		return ann, badRequest("mudsigner is no DER Name")
 	}
 	return ann, nil
+}
+
+// codeAnnouncement reads {"code": "…"}, the text of a QR code.
+func codeAnnouncement(b Assignment) (enforcer.Announcement, error) {
+	if b.URL != nil || b.QR != nil || b.Source != "" || b.Mudsigner != nil {
+		return enforcer.Announcement{}, badRequest("code stands alone")
+	}
+	q, err := mud.ParseQR(b.Code)
+	if err != nil {
+		return enforcer.Announcement{}, badRequest("this is no QR code of a MUD profile: %v", err)
+	}
+	return enforcer.Announcement{URL: q.URL, Source: enforcer.SourceQR, Company: mud.Clean(q.Company, 255),
+		Model: mud.Clean(q.Model, 255)}, nil
 }
 
 // parseURL reads a MUD URL; "" is none.

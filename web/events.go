@@ -17,7 +17,7 @@ import (
 // Bounds of server-sent events.
 const (
 	maxStreams    = 16
-	streamBuffer  = 64 // events that a client may lag behind before it is dropped
+	streamBuffer  = 256 // events that a client may lag behind before it is dropped
 	heartbeatTime = 15 * time.Second
 	retryTime     = 3 * time.Second // after which a client that lost us comes back
 	writeTime     = 10 * time.Second

@@ -67,7 +67,12 @@ func (a *api) routes() []route {
 		{"POST /devices/{mac}/approve", a.approve, 0},
 		{"POST /devices/{mac}/pause", a.pause, 0},
 		{"POST /devices/{mac}/resume", a.resume, 0},
-		{"POST /devices/{mac}/{order}", a.order, 0},
+		{"POST /devices/{mac}/hold", a.order(hold), 0},
+		{"POST /devices/{mac}/quarantine", a.order(restrict((*enforcer.Engine).Quarantine)), 0},
+		{"POST /devices/{mac}/release", a.order(always((*enforcer.Engine).Release)), 0},
+		{"POST /devices/{mac}/forget", a.forget, 0},
+		{"POST /devices/{mac}/observe", a.order(mode("observe")), 0},
+		{"POST /devices/{mac}/enforce", a.order(mode("enforce")), 0},
 		{"PUT /devices/{mac}/name", a.rename, 0},
 		{"GET /devices/{mac}/exceptions", a.exceptions, 0},
 		{"POST /devices/{mac}/exceptions", a.except, 0},
@@ -100,6 +105,7 @@ func Handler(o Options) http.Handler {
 	for path, p := range newPages() {
 		mux.Handle("GET "+path, p)
 	}
+	mux.HandleFunc("GET /metrics", a.metrics)
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(a.answer(func(*http.Request) (any, error) {
 		return nil, fail(http.StatusForbidden, "requests from another site are refused")

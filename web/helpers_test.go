@@ -36,6 +36,7 @@ type bench struct {
 	auth   *Auth
 	now    atomic.Int64 // what was added to the clock of auth
 	http   http.Handler
+	doc    *document
 }
 
 // fetcher has one profile on its disk.
@@ -59,7 +60,7 @@ func newBench(t testing.TB) *bench {
 	must(t, err)
 	doc := enforcer.Verified{URL: profile.URL, SHA256: "5a", Profile: profile, Problems: problems, Signer: "CN=Lamp",
 		NextRefresh: time.Now().Add(time.Hour)}
-	b := &bench{t: t, kernel: &enforcer.Memory{}}
+	b := &bench{t: t, kernel: &enforcer.Memory{}, doc: readDocument(t)}
 	b.kernel.Fail = func(enforcer.Delta) error {
 		if b.refuse.Load() {
 			return errors.New("no buffer space")
@@ -85,7 +86,8 @@ func newBench(t testing.TB) *bench {
 	must(t, err)
 	b.http = Handler(Options{Engine: b.engine, Host: func() HostStatus {
 		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
-			Gaps: []enforcer.Gap{{What: "of the host", Why: "a test"}}}
+			Gaps:     []enforcer.Gap{{What: "of the host", Why: "a test"}},
+			Counters: HostCounters{Notified: []Notified{{Target: "mqtt", Sent: 7}}}}
 	}, Auth: b.auth})
 	b.sighted(dhcp.Sighting{MAC: mac(t, lampMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Addr: netip.MustParseAddr("192.168.1.50"), URL: lampURL})
 	b.sighted(dhcp.Sighting{MAC: mac(t, plugMAC), Kind: dhcp.Seen, Hostname: "plug\x1b[31m\nroot"})
@@ -113,6 +115,7 @@ func (b *bench) ask(method, target, body string, code int, v any) {
 	if ct := w.Header().Get("Content-Type"); ct != "application/json" && (code < 400 || ct != "application/problem+json") {
 		b.t.Errorf("%s %s: Content-Type %q", method, target, ct)
 	}
+	b.described(method, target, code, raw)
 	if err := json.Unmarshal(raw, v); err != nil {
 		b.t.Fatalf("%s %s: %v: %s", method, target, err, raw)
 	}
