@@ -36,6 +36,7 @@ type Config struct {
 	History         History       `yaml:"history"`
 	HTTP            HTTP          `yaml:"http"`
 	Log             Log           `yaml:"log"`
+	Notify          Notify        `yaml:"notify"`
 }
 
 // LAN says where the devices are.
@@ -119,6 +120,42 @@ type Log struct {
 	Level  LogLevel  `yaml:"level"`
 	Format LogFormat `yaml:"format"`
 }
+
+// Notify says who is told of news.
+type Notify struct {
+	Webhooks []Webhook `yaml:"webhooks"`
+	MQTT     MQTT      `yaml:"mqtt"`
+}
+
+// Webhook is a URL that news are posted to. It may hold a secret.
+type Webhook struct {
+	URL       string `yaml:"url"`
+	Events    []News `yaml:"events"`     // empty: all
+	TokenFile string `yaml:"token_file"` // of a bearer token
+	CAFile    string `yaml:"ca_file"`    // in place of the system's
+}
+
+// MQTT is a broker that news are published to. An empty Broker means none.
+type MQTT struct {
+	Broker          string `yaml:"broker"` // mqtt://host[:port] or mqtts://host[:port]
+	Username        string `yaml:"username"`
+	PasswordFile    string `yaml:"password_file"`
+	Topic           string `yaml:"topic"`
+	DiscoveryPrefix string `yaml:"discovery_prefix"` // empty: no discovery by Home Assistant
+	CAFile          string `yaml:"ca_file"`
+	Events          []News `yaml:"events"` // empty: all
+}
+
+// News is a kind of news.
+type News string
+
+// Kinds of news.
+const (
+	NewDevice News = "new_device"
+	Hold      News = "hold"
+	Denial    News = "denial"
+	Repaired  News = "repaired"
+)
 
 // Rate is Count events in Per, which is one second, minute, hour or day.
 type Rate struct {
@@ -249,5 +286,6 @@ func Default() Config {
 		History:         History{MaxSize: 2 << 20},
 		HTTP:            HTTP{TLS: TLSAuto},
 		Log:             Log{Level: Info, Format: Text},
+		Notify:          Notify{MQTT: MQTT{Topic: "mudguard", DiscoveryPrefix: "homeassistant"}},
 	}
 }

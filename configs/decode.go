@@ -128,6 +128,20 @@ func one[T any](dst *T, v value[T]) reader {
 	}
 }
 
+// secret is one for a value that may hold a secret: a wrong one is not shown.
+func secret[T any](dst *T, v value[T]) reader {
+	return func(d *decoder, at string, n ast.Node) {
+		if s, ok := scalarOf(n); ok {
+			if got, err := v.parse(s); err == nil {
+				*dst = got
+				return
+			}
+		}
+		d.wrong[at] = true
+		d.problem(line(n), "%s: what is there is not shown, as it may be secret; allowed: %s", at, v.want)
+	}
+}
+
 func read[T any](d *decoder, at string, n ast.Node, v value[T]) (T, bool) {
 	var zero T
 	s, ok := scalarOf(n)
@@ -163,6 +177,30 @@ func list[T comparable](dst *[]T, v value[T]) reader {
 				seen[got] = true
 				*dst = append(*dst, got)
 			}
+		}
+	}
+}
+
+// sections reads a list of at most most maps, each with a key that it must have.
+func sections[T any](dst *[]T, most int, must string, keys func(*T) []key) reader {
+	return func(d *decoder, at string, n ast.Node) {
+		seq, ok := n.(*ast.SequenceNode)
+		if !ok {
+			d.found(at, n, "a list of maps such as [{"+must+": …}], or [] for none", nil)
+			return
+		}
+		if len(seq.Values) > most {
+			d.problem(line(n), "%s: at most %d", at, most)
+			return
+		}
+		*dst = nil
+		for i, item := range seq.Values {
+			var one T
+			path := fmt.Sprintf("%s[%d]", at, i)
+			d.seen[path] = line(item)
+			section(keys(&one)...)(d, path, item)
+			d.require(path, path+"."+must)
+			*dst = append(*dst, one)
 		}
 	}
 }

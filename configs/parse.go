@@ -105,6 +105,10 @@ func (c *Config) keys() []key {
 			key{"level", one(&c.Log.Level, enum(Debug, Info, Warning, Error))},
 			key{"format", one(&c.Log.Format, enum(Text, JSON))},
 		)},
+		{"notify", section(
+			key{"webhooks", sections(&c.Notify.Webhooks, maxWebhooks, "url", (*Webhook).keys)},
+			key{"mqtt", section(c.Notify.MQTT.keys()...)},
+		)},
 	}
 }
 
@@ -116,6 +120,30 @@ func (f *Fetch) keys() []key {
 		{"deny_hosts", list(&f.DenyHosts, nameSuffix())},
 		{"timeout", one(&f.Timeout, duration(100*time.Millisecond, 10*time.Minute, "100ms to 10m"))},
 		{"max_size", one(&f.MaxSize, size(1<<10, 64<<20, "1KiB to 64MiB"))},
+	}
+}
+
+// maxWebhooks bounds how many are told: each has a queue of its own.
+const maxWebhooks = 8
+
+func (w *Webhook) keys() []key {
+	return []key{
+		{"url", secret(&w.URL, webhookURL())},
+		{"events", list(&w.Events, news())},
+		{"token_file", one(&w.TokenFile, filePath())},
+		{"ca_file", one(&w.CAFile, filePath())},
+	}
+}
+
+func (m *MQTT) keys() []key {
+	return []key{
+		{"broker", secret(&m.Broker, brokerURL())},
+		{"username", one(&m.Username, shortText())},
+		{"password_file", one(&m.PasswordFile, orNone(filePath()))},
+		{"topic", one(&m.Topic, topic())},
+		{"discovery_prefix", one(&m.DiscoveryPrefix, orNone(topic()))},
+		{"ca_file", one(&m.CAFile, orNone(filePath()))},
+		{"events", list(&m.Events, news())},
 	}
 }
 
@@ -136,6 +164,6 @@ func (h *HTTP) keys() []key {
 		{"cert_file", one(&h.CertFile, orEmpty(filePath()))},
 		{"key_file", one(&h.KeyFile, orEmpty(filePath()))},
 		{"allow_wan", one(&h.AllowWAN, boolean())},
-		{"metrics_token", one(&h.MetricsToken, orEmpty(secret()))},
+		{"metrics_token", one(&h.MetricsToken, orEmpty(bearerToken()))},
 	}
 }

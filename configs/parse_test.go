@@ -75,6 +75,11 @@ denials: {nflog_group: 65535, rate: 1/hour}
 history: {max_size: 64KiB}
 http: {listen: "[::1]:8520", hosts: [Router.home.arpa.], tls: always, cert_file: c.pem, key_file: /k.pem, allow_wan: true, metrics_token: 0123456789abcdef}
 log: {level: warn, format: json}
+notify:
+  webhooks:
+    - {url: "https://ntfy.example:8443/x?token=s3cret", events: [hold, denial], token_file: /t, ca_file: /c.pem}
+    - url: http://192.168.1.9/hook
+  mqtt: {broker: "mqtts://broker.home.arpa", username: mud, password_file: /p, topic: home/mud, discovery_prefix: "", ca_file: /m.pem, events: [repaired]}
 `
 
 func TestParseEverything(t *testing.T) {
@@ -104,6 +109,12 @@ func TestParseEverything(t *testing.T) {
 		},
 		Denials: Denials{65535, Rate{1, time.Hour}}, History: History{65536},
 		HTTP: HTTP{"[::1]:8520", []string{"router.home.arpa"}, TLSAlways, "c.pem", "/k.pem", true, "0123456789abcdef"}, Log: Log{Warning, JSON},
+		Notify: Notify{
+			Webhooks: []Webhook{
+				{"https://ntfy.example:8443/x?token=s3cret", []News{Hold, Denial}, "/t", "/c.pem"}, {URL: "http://192.168.1.9/hook"},
+			},
+			MQTT: MQTT{"mqtts://broker.home.arpa", "mud", "/p", "home/mud", "", "/m.pem", []News{Repaired}},
+		},
 	}
 	got, err := Parse("m.yaml", []byte(everything))
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -116,7 +127,7 @@ func TestParseErrors(t *testing.T) {
 	const list = "a list such as [a, b], or [] for none; each: "
 	const burst = "m.yaml:2: limits.burst: found %s; allowed: a whole number from 1 to 1000000"
 	const top = "lan, state_dir, socket, unmanaged, failed, onboarding, accept_addresses, mode, on_exit, mark, limits, fetch, signatures, " +
-		"dialect, literal, classes, dns, denials, history, http, log"
+		"dialect, literal, classes, dns, denials, history, http, log, notify"
 	const name = `an interface name of 1 to 15 characters, without spaces and / : * " \`
 	const refs = "m.yaml:2: YAML anchors, aliases, tags and directives are not allowed here"
 	for _, c := range []struct{ in, want string }{
@@ -173,6 +184,14 @@ func TestParseErrors(t *testing.T) {
 			`found "::/0" (the whole Internet is not local); allowed: a network such as 192.168.1.0/24`},
 		{minimal + "http: {listen: \":8520\"}\n", `m.yaml:2: http.listen: found ":8520"; allowed: "" for no web server, ` +
 			"or an address with a port, such as 127.0.0.1:8520"},
+		{minimal + "notify: {webhooks: [{events: [hold]}]}\n", "m.yaml:2: notify.webhooks[0].url is required"},
+		{minimal + "notify: {webhooks: [{url: \"ftp://s3cret@x\"}]}\n", "m.yaml:2: notify.webhooks[0].url: what is there is not shown, as it may be secret; " +
+			"allowed: the URL of a webhook, which begins with https:// or http://"},
+		{minimal + "notify: {webhooks: [{url: \"http://x\", events: [boom]}]}\n",
+			`m.yaml:2: notify.webhooks[0].events: found "boom"; allowed: new_device, hold, denial, repaired`},
+		{minimal + "notify: {mqtt: {broker: \"mqtt://me:s3cret@x\"}}\n", "m.yaml:2: notify.mqtt.broker: what is there is not shown, as it may be secret; " +
+			`allowed: "" for none, or an MQTT broker such as mqtts://broker.home.arpa:8883 or mqtt://192.168.1.5`},
+		{minimal + "notify: {mqtt: {topic: \"a/#\"}}\n", `m.yaml:2: notify.mqtt.topic: found "a/#"; allowed: levels of an MQTT topic, such as home/mudguard, without + # and $`},
 		{minimal + "---\nmode: observe\n", "m.yaml:3: a second YAML document; a configuration is one document"},
 		{"a: &x 1\n", "m.yaml:1: YAML anchors, aliases, tags and directives are not allowed here"},
 		{minimal + "mode: !!str enforce\n", refs},

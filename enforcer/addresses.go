@@ -63,7 +63,7 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 	e.dropAddr(d, a)
 	if leased && len(d.Leases) == 0 && !d.URL.IsZero() {
 		d.Away = how
-		e.Log.Info("device left", "mac", d.MAC.String(), "addr", a.String(), "how", how)
+		e.Log.Info("device left", "mac", d.MAC.String(), "addr", a.String(), "why", how)
 	}
 	e.dirty = e.dirty || e.kept(d)
 }
@@ -97,7 +97,7 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 		}
 		if !leased && other.keeps(a, now) {
 			if e.news("claim " + d.MAC.String() + a.String()) {
-				e.Log.Warn("a device uses the address of another; it stays the other's", "mac", d.MAC.String(), "addr", a.String(), "of", other.MAC.String())
+				e.Log.Warn("a device uses the address of another; it stays the other's", "mac", d.MAC.String(), "addr", a.String(), "owner", other.MAC.String())
 			}
 			return false
 		}

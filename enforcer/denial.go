@@ -69,9 +69,24 @@ func (e *Engine) Denied(l LogEvent) {
 	den.Reason = e.reason(d, l, in, den.Name)
 	e.denials.add(&den)
 	e.attempted(d, &den, in)
+	e.counted(d, &den)
 	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
+	}
+}
+
+// counted counts a denial, and passes it on.
+func (e *Engine) counted(d *Device, den *Denial) {
+	if den.Enforced {
+		d.packetsDenied++
+		e.count.denied++
+	} else {
+		d.packetsObserved++
+		e.count.observed++
+	}
+	if e.Tell != nil {
+		e.Tell(News{Kind: NewsDenial, Time: den.Time, MAC: d.MAC, Device: den.Device, State: e.judge(d).Status, Text: den.Explanation, Denial: den})
 	}
 }
 

@@ -69,6 +69,8 @@ type Device struct {
 
 	beyondIDs string   // which exceptions hold,
 	overlay   *Overlay // and what they come to
+
+	packetsDenied, packetsObserved uint64 // since the start
 }
 
 // seconds is the length of a lease; 0 is one that never ends.
@@ -102,6 +104,11 @@ const (
 	StatusTrusted     Status = "trusted"
 	StatusPaused      Status = "paused"
 )
+
+// Statuses are all states, for those who count them.
+func Statuses() []Status {
+	return []Status{StatusUnmanaged, StatusFetching, StatusHeld, StatusEnforced, StatusObserved, StatusFailed, StatusQuarantined, StatusTrusted, StatusPaused}
+}
 
 // Judgement is what is decided for a device now, and why.
 type Judgement struct {

@@ -61,6 +61,8 @@ type Deps struct {
 	Record func([]Record) error
 	// Counts reads the counters of a chain's rules, in their order; nil where nobody counts.
 	Counts func(TableFamily, string) ([]Count, error)
+	// Tell is told of news, in the loop: it must not wait. nil where nobody wants to know.
+	Tell func(News)
 }
 
 // Engine is the loop that owns all state: events come in one at a time, and after each the kernel has what they ask for.
@@ -83,6 +85,8 @@ type Engine struct {
 	refused          map[string]refusal   // policies that the kernel did not take, by name
 	fresh            []owned              // addresses that became known since the last sync
 	told             map[string]time.Time // denials that were logged, not to repeat them
+	toldOf           map[dhcp.MAC]told    // news of devices; nil until the start is over
+	count            counters
 	repairs          int
 	lost             bool // the state was
 	readOnce         bool // what the kernel has is known
@@ -317,6 +321,7 @@ func (e *Engine) Post(f func(*Engine)) {
 	select {
 	case e.events <- func() { f(e) }:
 	default:
+		e.count.dropped.Add(1)
 	}
 }
 

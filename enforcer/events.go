@@ -17,6 +17,7 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	if d == nil {
 		return
 	}
+	e.heardBy(s.Source)
 	e.note(d, &d.Hostname, s.Hostname)
 	e.note(d, &d.Vendor, s.Vendor)
 	e.note(d, &d.ClientID, s.ClientID)

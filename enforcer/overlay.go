@@ -125,7 +125,7 @@ func (e *Engine) restoreOverlays(files map[string]json.RawMessage) {
 	for key, file := range files {
 		o, err := readOverlay(file)
 		if err != nil {
-			e.Log.Error("overlay not read", "of", mud.Clean(key, 255), "err", err)
+			e.Log.Error("overlay not read", "name", mud.Clean(key, 255), "err", err)
 			o = &Overlay{File: file, err: err}
 		}
 		e.overlays[key] = o

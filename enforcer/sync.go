@@ -44,6 +44,7 @@ func (e *Engine) sync() error {
 		e.changed(policies)
 		e.inForce = policies
 		e.Names.Use(names(policies))
+		e.tellChanges()
 	}
 	return errors.Join(err, e.save())
 }
@@ -187,7 +188,9 @@ func (e *Engine) apply(want Ruleset) error {
 		e.applied(want) // what was read back has comments in place of rules; from now on it can be evaluated
 		return nil
 	}
+	e.count.transactions++
 	if err := e.Kernel.Apply(d); err != nil {
+		e.count.refusals++
 		if e.degraded != err.Error() {
 			e.Log.Error("the kernel refused a change; the last ruleset stays in force", "err", err)
 		}
@@ -414,6 +417,9 @@ func (e *Engine) Repair() {
 	if !Diff(e.have, was).Empty() {
 		e.repairs++
 		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
+		if e.Tell != nil {
+			e.tell(NewsRepaired, nil, "Somebody changed the firewall tables of mudguard; they were put right")
+		}
 		e.recheck() // flows may have been opened meanwhile
 	}
 }

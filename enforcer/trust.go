@@ -100,11 +100,11 @@ func (e *Engine) announced(d *Device, u mud.URL, source string) {
 		e.bind(d, u, source)
 	case rank(source) < rank(d.Source):
 		e.Log.Warn("another MUD URL was announced than a better source says; it is ignored", "mac", d.MAC.String(),
-			"url", d.URL.String(), "source", d.Source, "announced", u.String(), "by", source)
+			"url", d.URL.String(), "source", d.Source, "announced", u.String(), "announcer", source)
 	case !d.Trusted && (source == d.Source || helper(d.Source)), helper(d.Source) && strings.HasPrefix(u.String(), d.URL.String()+"="):
 		e.bind(d, u, source)
 	default:
-		e.Log.Warn("another MUD URL was announced; it waits", "mac", d.MAC.String(), "url", d.URL.String(), "announced", u.String(), "by", source)
+		e.Log.Warn("another MUD URL was announced; it waits", "mac", d.MAC.String(), "url", d.URL.String(), "announced", u.String(), "announcer", source)
 		d.Pending, d.PendingSource, d.why, e.dirty = u, source, "", true
 		e.Tick()
 		e.reconsider()
@@ -126,7 +126,7 @@ func (e *Engine) heardBetter(d *Device, u mud.URL, source string) bool {
 	for _, wire := range []dhcp.Source{dhcp.SourceDHCPv4, dhcp.SourceDHCPv6} {
 		if heard, ok := d.Announced[string(wire)]; ok {
 			e.Log.Warn("the DHCP server's helper tells another MUD URL than the frame had; the frame counts", "mac", d.MAC.String(),
-				"frame", heard.String(), "helper", source, "url", u.String(), "cut", strings.HasPrefix(heard.String(), u.String()))
+				"announced", heard.String(), "announcer", source, "url", u.String(), "cut", strings.HasPrefix(heard.String(), u.String()))
 			return true
 		}
 	}
@@ -227,7 +227,7 @@ func sameBase(a, b mud.URL) bool {
 
 // move goes on with the device's other URL; what is pinned and confirmed stays so.
 func (e *Engine) move(d *Device) {
-	e.Log.Info("MUD URL moved", "mac", d.MAC.String(), "from", d.URL.String(), "to", d.Pending.String(), "signer", d.Signer)
+	e.Log.Info("MUD URL moved", "mac", d.MAC.String(), "url", d.URL.String(), "announced", d.Pending.String(), "signer", d.Signer)
 	e.withdraw(d)
 	d.leave(d.URL)
 	d.URL = d.Pending

@@ -105,6 +105,7 @@ func Handler(o Options) http.Handler {
 	for path, p := range newPages() {
 		mux.Handle("GET "+path, p)
 	}
+	mux.HandleFunc("GET /metrics", a.metrics)
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(a.answer(func(*http.Request) (any, error) {
 		return nil, fail(http.StatusForbidden, "requests from another site are refused")

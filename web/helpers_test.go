@@ -86,7 +86,8 @@ func newBench(t testing.TB) *bench {
 	must(t, err)
 	b.http = Handler(Options{Engine: b.engine, Host: func() HostStatus {
 		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
-			Gaps: []enforcer.Gap{{What: "of the host", Why: "a test"}}}
+			Gaps:     []enforcer.Gap{{What: "of the host", Why: "a test"}},
+			Counters: HostCounters{Notified: []Notified{{Target: "mqtt", Sent: 7}}}}
 	}, Auth: b.auth})
 	b.sighted(dhcp.Sighting{MAC: mac(t, lampMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Addr: netip.MustParseAddr("192.168.1.50"), URL: lampURL})
 	b.sighted(dhcp.Sighting{MAC: mac(t, plugMAC), Kind: dhcp.Seen, Hostname: "plug\x1b[31m\nroot"})

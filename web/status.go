@@ -38,12 +38,13 @@ type WebStatus struct {
 
 // HostStatus is the part of the status that the daemon knows and the engine does not.
 type HostStatus struct {
-	Version string
-	Kernel  Kernel
-	Tables  []string
-	Sources []Source
-	Gaps    []enforcer.Gap
-	Web     WebStatus
+	Version  string
+	Kernel   Kernel
+	Tables   []string
+	Sources  []Source
+	Gaps     []enforcer.Gap
+	Counters HostCounters // for /metrics
+	Web      WebStatus
 }
 
 // Kernel is what the kernel of this host can do.

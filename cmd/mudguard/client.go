@@ -28,6 +28,7 @@ type call struct {
 	*cli
 	client *web.Client
 	json   bool
+	watch  bool
 	pos    []string
 }
 
@@ -44,6 +45,9 @@ func (c *cli) asks(fs *flag.FlagSet, args []string, least, most int) (k call, co
 
 // show asks for something, prints it as JSON or as words by text, and gives the exit code.
 func (k call) show(path string, query url.Values, into any, text func()) int {
+	if k.watch {
+		return k.watching(path, query, into, text)
+	}
 	reply, err := k.client.Get(k.ctx, path, query)
 	if err != nil {
 		return k.failed(err)

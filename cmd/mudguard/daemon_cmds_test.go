@@ -29,7 +29,7 @@ func daemonCommands() map[string]struct {
 		"denials": {[]string{"denials"}, 0}, "explain": {[]string{"explain", lamp, "out", "tcp", "203.0.113.9", "23"}, 1},
 		"approve": {[]string{"approve", lamp}, 0}, "hold": {[]string{"hold", lamp}, 0}, "quarantine": {[]string{"quarantine", lamp}, 0},
 		"release": {[]string{"release", lamp}, 0}, "forget": {[]string{"forget", lamp}, 0}, "observe": {[]string{"observe", lamp}, 0},
-		"enforce": {[]string{"enforce", lamp}, 0}, "assign": {[]string{"assign", lamp, ""}, 0},
+		"enforce": {[]string{"enforce", lamp}, 0}, "assign": {[]string{"assign", lamp, ""}, 0}, "doctor": {[]string{"doctor"}, 1},
 	}
 }
 
@@ -46,7 +46,7 @@ func TestGoldenText(t *testing.T) {
 }
 
 func TestHostileText(t *testing.T) {
-	_, socket := start(t, canned(evil))
+	_, socket := start(t, canned(evil+strings.Repeat("long", 2500)+"<script>"))
 	for name, c := range daemonCommands() {
 		for _, args := range [][]string{c.args, append(slices.Clone(c.args), "--json")} {
 			got := invoke(socket, args...)

@@ -19,12 +19,15 @@ import (
 // followEvery is how often --follow asks for what is new.
 const followEvery = 500 * time.Millisecond
 
+// watchedDenials is how many of the last denials --watch shows.
+const watchedDenials = 20
+
 // denialsCmd lists what was denied.
 func (c *cli) denialsCmd(args []string) int {
 	fs := newFlags("denials")
 	follow := fs.Bool("follow", false, "go on with what comes")
 	device := fs.String("device", "", "of one device")
-	k, code := c.asks(fs, args, 0, 0)
+	k, code := c.watches(fs, args, 0, 0)
 	if code >= 0 {
 		return code
 	}
@@ -36,11 +39,17 @@ func (c *cli) denialsCmd(args []string) int {
 		}
 		query.Set("device", mac.String())
 	}
+	if *follow && k.watch {
+		return c.misuse("denials", "--follow and --watch exclude each other")
+	}
 	if *follow {
 		return k.follow(query)
 	}
 	var list []enforcer.Denial
 	return k.show("/api/v1/denials", query, &list, func() {
+		if k.watch { // what fits a screen
+			list = list[max(0, len(list)-watchedDenials):]
+		}
 		for _, d := range list {
 			c.printDenial(d)
 		}

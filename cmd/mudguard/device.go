@@ -9,7 +9,7 @@ import (
 
 // deviceCmd shows one device.
 func (c *cli) deviceCmd(args []string) int {
-	k, code := c.asks(newFlags("device"), args, 1, 1)
+	k, code := c.watches(newFlags("device"), args, 1, 1)
 	if code >= 0 {
 		return code
 	}

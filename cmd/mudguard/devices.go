@@ -9,7 +9,7 @@ import (
 
 // devicesCmd lists the devices.
 func (c *cli) devicesCmd(args []string) int {
-	k, code := c.asks(newFlags("devices"), args, 0, 0)
+	k, code := c.watches(newFlags("devices"), args, 0, 0)
 	if code >= 0 {
 		return code
 	}

@@ -46,10 +46,28 @@ func (d *daemon) host() web.HostStatus {
 	if on, err := d.nft.Offloaded(); err == nil && len(on) > 0 {
 		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
 	}
+	s.Counters = d.counters()
 	if s.Web.State != "listening" && s.Web.State != "off" {
 		gap("web server", s.Web.State)
 	}
 	return s
+}
+
+// counters are the numbers of the parts around the engine. d.mu is held.
+func (d *daemon) counters() web.HostCounters {
+	c := web.HostCounters{Fetched: d.fetcher.fetched.Load(), FetchesHeld: d.fetcher.heldBack.Load(), FetchesFailed: d.fetcher.failed.Load()}
+	for _, n := range d.news.Counts() {
+		c.Notified = append(c.Notified, web.Notified(n))
+	}
+	if d.queue != nil {
+		q := d.queue.Stats()
+		c.AnswersHeld, c.AnswersLate, c.QueueErrors = q.Held, q.Late, q.Errors
+	}
+	if d.nflog != nil {
+		l := d.nflog.Stats()
+		c.LogPackets, c.LogLost, c.LogErrors = l.Events, l.Lost, l.Errors
+	}
+	return c
 }
 
 func (d *daemon) isBridge(name string) bool {

@@ -25,7 +25,8 @@ const (
 
 func main() {
 	c := &cli{ctx: context.Background(), in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, zone: time.Local,
-		color: isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == ""}
+		terminal: isTerminal(os.Stdout)}
+	c.color = c.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	os.Exit(c.dispatch(calledAs(os.Args)))
 }
 
@@ -50,6 +51,7 @@ type cli struct {
 	out, err io.Writer
 	env      func(string) string
 	zone     *time.Location // of times in text
+	terminal bool           // out is one
 	color    bool
 }
 
@@ -67,6 +69,10 @@ func (c *cli) dispatch(args []string) int {
 	if len(args) == 0 {
 		c.usage(c.err)
 		return exitUsage
+	}
+	args, err := c.takeColor(args)
+	if err != nil {
+		return c.fail("%v", err)
 	}
 	if len(args) > 2 && args[0] == "--socket" { // the one flag that people put first
 		args = append([]string{args[2], "--socket", args[1]}, args[3:]...)
@@ -88,6 +94,27 @@ func (c *cli) dispatch(args []string) int {
 	return cmd.run(c, rest)
 }
 
+// takeColor takes --color from the arguments, wherever it stands before --.
+func (c *cli) takeColor(args []string) ([]string, error) {
+	var out []string
+	for i, arg := range args {
+		when, ok := strings.CutPrefix(arg, "--color=")
+		switch {
+		case arg == "--":
+			return append(out, args[i:]...), nil
+		case !ok:
+			out = append(out, arg)
+		case when == "always":
+			c.color = true
+		case when == "never":
+			c.color = false
+		case when != "auto":
+			return nil, fmt.Errorf("--color is auto, always or never, not %q", when)
+		}
+	}
+	return out, nil
+}
+
 func find(name string) (command, bool) {
 	all := commands()
 	if i := slices.IndexFunc(all, func(x command) bool { return x.name == name }); i >= 0 {
@@ -105,7 +132,7 @@ func (c *cli) parse(fs *flag.FlagSet, args []string, least, most int) (pos []str
 		if err := fs.Parse(args); err == flag.ErrHelp {
 			return nil, c.help([]string{fs.Name()})
 		} else if err != nil {
-			return nil, c.misuse(fs.Name(), err.Error())
+			return nil, c.misuse(fs.Name(), err.Error()+meant(fs, err.Error()))
 		}
 		rest := fs.Args()
 		if read := len(args) - len(rest); len(rest) == 0 || read > 0 && args[read-1] == "--" {
@@ -121,6 +148,22 @@ func (c *cli) parse(fs *flag.FlagSet, args []string, least, most int) (pos []str
 		return nil, c.misuse(fs.Name(), fmt.Sprintf("%q is too much", pos[most]))
 	}
 	return pos, -1
+}
+
+// meant names the flag that was probably meant where one is not known.
+func meant(fs *flag.FlagSet, problem string) string {
+	name, unknown := strings.CutPrefix(problem, "flag provided but not defined: -")
+	name = strings.TrimPrefix(name, "-")
+	best, least := "", 3
+	fs.VisitAll(func(f *flag.Flag) {
+		if d := distance(name, f.Name); d < least && d < len(f.Name)-1 {
+			best, least = f.Name, d
+		}
+	})
+	if !unknown || best == "" {
+		return ""
+	}
+	return "; did you mean --" + best + "?"
 }
 
 func newFlags(name string) *flag.FlagSet { return flag.NewFlagSet(name, flag.ContinueOnError) }

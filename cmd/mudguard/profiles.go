@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
+	"sync/atomic"
 
 	"mudguard/enforcer"
 	"mudguard/mud"
@@ -22,6 +23,8 @@ type profiles struct {
 	mu      sync.Mutex
 	ok      map[string]bool            // approved files, by URL and hash
 	offered map[mud.URL]fetch.Document // what the engine got last and may say to keep
+
+	fetched, heldBack, failed atomic.Uint64
 }
 
 // maxKeep bounds what waits for the disk.
@@ -40,8 +43,21 @@ func (p *profiles) start(ctx context.Context, done func(mud.URL, enforcer.Verifi
 	p.pool = fetch.NewPool(ctx, p.client.Fetch, func(u mud.URL, doc fetch.Document, err error) {
 		doc.URL = u // also where there was nothing to judge
 		v, err := p.offer(doc, err)
+		p.count(err)
 		done(u, v, err)
 	})
+}
+
+// count counts the outcome of a fetch.
+func (p *profiles) count(err error) {
+	switch _, waits := errors.AsType[heldFile](err); {
+	case err == nil:
+		p.fetched.Add(1)
+	case waits:
+		p.heldBack.Add(1)
+	default:
+		p.failed.Add(1)
+	}
 }
 
 // write stores what is put to use, until ctx ends and nothing is left.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -29,6 +28,7 @@ import (
 	"mudguard/history"
 	"mudguard/mud"
 	"mudguard/mud/fetch"
+	"mudguard/notify"
 	"mudguard/web"
 )
 
@@ -58,7 +58,7 @@ func runCmd(args []string) int {
 		return 1
 	}
 	defer release()
-	confine(cfg, newLogger(cfg.Log, os.Stderr))
+	confine(cfg, newLogger(cfg.Log))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hup := make(chan os.Signal, 1)
@@ -78,7 +78,7 @@ func runCmd(args []string) int {
 
 // runUntilReload runs the daemon until it is told to stop (nil), or to go on with another configuration.
 func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signal, path string) (*configs.Config, error) {
-	log := newLogger(cfg.Log, os.Stderr)
+	log := newLogger(cfg.Log)
 	slog.SetDefault(log) // for the parts that get no logger: refused peers of the socket
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,16 +99,6 @@ func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signa
 			return &next, <-done
 		}
 	}
-}
-
-func newLogger(c configs.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // checked by configs
-	opts := &slog.HandlerOptions{Level: level}
-	if c.Format == configs.JSON {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // onlyOne keeps a second daemon from the tables of the first. An abstract socket belongs to the network namespace, as the
@@ -149,6 +139,7 @@ type daemon struct {
 	engine   *enforcer.Engine
 	names    *enforcer.Names
 	fetcher  *profiles
+	news     *notify.Notifier
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 	history  *history.Store // nil: there is none
@@ -234,9 +225,11 @@ func (d *daemon) setUp() error {
 	}
 	d.configureNames(site)
 	past := d.openHistory()
+	hostname, _ := os.Hostname() // "" names no gateway
+	d.news = notify.New(d.cfg.Notify, notify.Gateway{Name: mud.Clean(hostname, 64), Version: version}, d.log)
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
-		Counts: d.nft.Counts, Record: d.record,
+		Counts: d.nft.Counts, Record: d.record, Tell: d.news.Tell,
 	})
 	d.engine.Recall(past)
 	return nil
@@ -264,6 +257,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
 	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError("flow events")) })
+	background(func() { d.news.Run(ctx) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {

@@ -9,7 +9,7 @@ import (
 
 // statusCmd shows how the daemon is.
 func (c *cli) statusCmd(args []string) int {
-	k, code := c.asks(newFlags("status"), args, 0, 0)
+	k, code := c.watches(newFlags("status"), args, 0, 0)
 	if code >= 0 {
 		return code
 	}

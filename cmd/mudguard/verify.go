@@ -21,6 +21,7 @@ func (c *cli) verifyCmd(args []string) int {
 		at, err = parseTime(s)
 		return err
 	})
+	asJSON := fs.Bool("json", false, "print JSON")
 	pos, code := c.parse(fs, args, 2, 2)
 	switch {
 	case code >= 0:
@@ -28,10 +29,10 @@ func (c *cli) verifyCmd(args []string) int {
 	case len(cas) == 0:
 		return c.misuse("verify", "--ca is missing: the PEM file of the trust anchor")
 	}
-	return c.verify(pos[0], pos[1], cas, at)
+	return c.verify(pos[0], pos[1], cas, at, *asJSON)
 }
 
-func (c *cli) verify(file, signature string, cas []string, at time.Time) int {
+func (c *cli) verify(file, signature string, cas []string, at time.Time, asJSON bool) int {
 	raw, err := c.readFile(file)
 	if err != nil {
 		return c.fail("%v", err)
@@ -45,6 +46,9 @@ func (c *cli) verify(file, signature string, cas []string, at time.Time) int {
 		return c.fail("%v", err)
 	}
 	s, err := fetch.Verify(raw, sig, roots, at)
+	if asJSON {
+		return c.encodeVerdict(s, err)
+	}
 	if err == nil {
 		c.say("The signature is good.")
 	}
@@ -58,6 +62,25 @@ func (c *cli) verify(file, signature string, cas []string, at time.Time) int {
 		return exitNo
 	}
 	return exitOK
+}
+
+// Verdict is what verify says, as JSON.
+type Verdict struct {
+	Good     bool      `json:"good"`
+	Error    string    `json:"error,omitempty"`
+	Signer   string    `json:"signer"`
+	SignedAt time.Time `json:"signed_at,omitzero"`
+	Chain    []string  `json:"chain"`
+}
+
+func (c *cli) encodeVerdict(s fetch.Signature, err error) int {
+	v := Verdict{Good: err == nil, Signer: s.Signer, SignedAt: s.SignedAt, Chain: append([]string{}, s.Chain...)}
+	code := exitOK
+	if err != nil {
+		v.Error, code = err.Error(), exitNo
+	}
+	c.encode(v)
+	return code
 }
 
 // parseTime reads an RFC 3339 time, or a date.
