@@ -49,7 +49,8 @@ func (s *demoStory) stay(staying func()) error {
 	}
 	staying()
 	s.section("The pages: see and steer it yourself")
-	s.say("Open http://%s/ in a browser on this computer, and give the setup token %s", ln.Addr(), token)
+	s.say("Open http://%s/ in a browser on this computer, and give this setup token:", ln.Addr())
+	s.verbatim(demoBold, token+"\n")
 	s.aside("Ctrl-C ends it, and nothing stays.")
 	var all sync.WaitGroup
 	all.Go(func() { s.life() })

@@ -97,7 +97,7 @@ func TestAllowAttempt(t *testing.T) {
 	p.visit("#/attempts", "Attempts")
 	p.press("Allow …")
 	p.shows("This opens:")
-	p.shows("tcp/23")
+	p.shows("23/tcp")
 	p.barriers()
 	p.picture("allow-phone-dark")
 	if n := len(b.view(lampMAC).Exceptions); n != 0 {
@@ -148,6 +148,7 @@ func TestApprove(t *testing.T) {
 	p := b.open(t, desktop, true)
 	p.visit("#/waiting", "Waiting")
 	p.shows("It is not signed")
+	p.shows("reach api.lamp.example on TCP 443 (secure web)") // what approval would allow
 	p.pressIn("camera", "Approve …")
 	p.shows("Nobody signed this file")
 	p.picture("approve-desktop-light")
