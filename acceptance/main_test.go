@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mudguard/web/browsertest"
 )
 
 // tools are the programs that play the other side.
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	sweep()
-	code := m.Run()
+	code := browsertest.Run(m)
 	os.RemoveAll(scratch)
 	os.Exit(code)
 }

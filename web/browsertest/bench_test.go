@@ -170,6 +170,17 @@ func (b *bench) serve() {
 	b.Cleanup(func() { stop(); must(b, <-done) })
 }
 
+// open opens a tab that is signed in, or not.
+func (b *bench) open(t *testing.T, s Screen, signedIn bool) *Tab {
+	t.Helper()
+	if signedIn {
+		b.signIn()
+	}
+	return Open(t, s, b.url, b.cookie)
+}
+
+func TestMain(m *testing.M) { os.Exit(Run(m)) }
+
 // signIn sets the password, and keeps the session.
 func (b *bench) signIn() {
 	if b.cookie != "" {
@@ -240,7 +251,7 @@ func (b *bench) denied(port uint16, name string) {
 func (b *bench) await(of string, want enforcer.Status) {
 	b.Helper()
 	var have enforcer.Status
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if have = b.state(of); have == want {
 			return
 		}

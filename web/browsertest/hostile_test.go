@@ -23,7 +23,7 @@ func TestHostileText(t *testing.T) {
 	b.sighted(dhcp.Sighting{MAC: mac(t, plugMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Hostname: hostile, Vendor: hostile, URL: hostileURL})
 	b.await(plugMAC, "enforced")
 	b.denied(4444, "<b>bold</b>."+strings.Repeat("w", 60)+"."+strings.Repeat("w", 60)+".example")
-	for _, s := range []screen{desktop, phone} {
+	for _, s := range []Screen{Desktop(), Phone()} {
 		p := b.open(t, s, true)
 		for _, page := range []struct{ name, hash, title, says string }{
 			{"devices", "#/devices", "Devices", "<img src=x"},
@@ -33,16 +33,16 @@ func TestHostileText(t *testing.T) {
 			{"waiting", "#/waiting", "Waiting", "<img src=x"},
 			{"health", "#/health", "Health", "<img src=x"},
 		} {
-			p.visit(page.hash, page.title)
-			p.shows(page.says)
-			if eval[bool](p, `!!window.owned || !!document.querySelector("main img, main b")`) {
+			p.Visit(page.hash, page.title)
+			p.Shows(page.says)
+			if Eval[bool](p, `!!window.owned || !!document.querySelector("main img, main b")`) {
 				t.Errorf("%s: text became markup", page.name)
 			}
-			if eval[bool](p, `/[\u0000-\u0008\u000b-\u001f\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText)`) {
+			if Eval[bool](p, `/[\u0000-\u0008\u000b-\u001f\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText)`) {
 				t.Errorf("%s: a control character is shown", page.name)
 			}
-			p.fits()
-			p.picture("hostile-" + page.name + "-" + s.name)
+			p.Fits()
+			p.Picture("hostile-" + page.name + "-" + s.Name)
 		}
 	}
 }

@@ -20,17 +20,17 @@ var shown = []struct{ name, hash, title, says string }{
 func TestEveryPage(t *testing.T) {
 	b := newBench(t, 3)
 	b.await(cameraMAC, "held")
-	for _, s := range screens {
-		t.Run(s.name, func(t *testing.T) {
+	for _, s := range []Screen{Desktop(), {"desktop-dark", 1280, 900, true}, {"phone-light", 360, 740, false}, Phone()} {
+		t.Run(s.Name, func(t *testing.T) {
 			p := b.open(t, s, true)
 			for _, page := range shown {
-				p.visit(page.hash, page.title)
-				p.shows(page.says)
-				if s == desktop || s == phone { // both widths and both shades are among them
-					p.barriers()
+				p.Visit(page.hash, page.title)
+				p.Shows(page.says)
+				if s == Desktop() || s == Phone() { // both widths and both shades are among them
+					p.Barriers()
 				}
-				p.fits()
-				p.picture(page.name + "-" + s.name)
+				p.Fits()
+				p.Picture(page.name + "-" + s.Name)
 			}
 		})
 	}
@@ -39,7 +39,7 @@ func TestEveryPage(t *testing.T) {
 // Without a device every page says what to do next.
 func TestNoDevices(t *testing.T) {
 	b := newBench(t, 0)
-	for _, s := range []screen{desktop, phone} {
+	for _, s := range []Screen{Desktop(), Phone()} {
 		p := b.open(t, s, true)
 		for _, page := range []struct{ hash, title, says string }{
 			{"#/devices", "Devices", "Switch one on"},
@@ -48,11 +48,11 @@ func TestNoDevices(t *testing.T) {
 			{"#/health", "Health", "dhcpv4 on br-lan"},
 			{"#/device/02:00:5e:10:00:77", "cannot be shown", "there is no device"},
 		} {
-			p.expects = "404" // of the device that is not there
-			p.visit(page.hash, page.title)
-			p.shows(page.says)
-			p.barriers()
-			p.picture("empty-" + page.title + "-" + s.name)
+			p.Expects = "404" // of the device that is not there
+			p.Visit(page.hash, page.title)
+			p.Shows(page.says)
+			p.Barriers()
+			p.Picture("empty-" + page.title + "-" + s.Name)
 		}
 	}
 }
@@ -60,40 +60,40 @@ func TestNoDevices(t *testing.T) {
 // Five hundred devices: the list is there, searched and brought up to date in place.
 func TestManyDevices(t *testing.T) {
 	b := newBench(t, 500)
-	p := b.open(t, desktop, true)
-	p.visit("#/devices", "Devices")
-	p.until(`document.querySelectorAll("table.devices tbody tr").length === 500`)
-	p.picture("devices-500")
-	p.do()
-	eval[any](p, `document.querySelector("table.devices tbody tr:nth-child(400)").dataset.same = "yes"`)
-	p.fill("#search", "device-123")
-	p.until(`[...document.querySelectorAll("table.devices tbody tr")].filter((r) => !r.hidden).length === 1`)
-	p.shows("1 of 500 devices")
-	p.fill("#search", "no such device")
-	p.shows("No device matches")
+	p := b.open(t, Desktop(), true)
+	p.Visit("#/devices", "Devices")
+	p.Until(`document.querySelectorAll("table.devices tbody tr").length === 500`)
+	p.Picture("devices-500")
+	p.Do()
+	Eval[any](p, `document.querySelector("table.devices tbody tr:nth-child(400)").dataset.same = "yes"`)
+	p.Fill("#search", "device-123")
+	p.Until(`[...document.querySelectorAll("table.devices tbody tr")].filter((r) => !r.hidden).length === 1`)
+	p.Shows("1 of 500 devices")
+	p.Fill("#search", "no such device")
+	p.Shows("No device matches")
 	b.ask("POST", "/devices/02:00:5e:10:01:2c/quarantine", map[string]any{})
-	p.fill("#search", "device-300")
-	p.shows("Quarantined")
-	if !eval[bool](p, `!!document.querySelector("[data-same]")`) {
+	p.Fill("#search", "device-300")
+	p.Shows("Quarantined")
+	if !Eval[bool](p, `!!document.querySelector("[data-same]")`) {
 		t.Error("rows were made anew for a change of one device")
 	}
 	for _, page := range []string{"attempts", "waiting", "health"} {
-		p.visit("#/"+page, map[string]string{"attempts": "Attempts", "waiting": "Waiting", "health": "Health"}[page])
+		p.Visit("#/"+page, map[string]string{"attempts": "Attempts", "waiting": "Waiting", "health": "Health"}[page])
 	}
 }
 
 // The first page is small, and loads nothing from elsewhere; the chart's code comes only where there is a chart.
 func TestFirstPageIsSmall(t *testing.T) {
 	b := newBench(t, 500)
-	p := b.open(t, desktop, true)
-	p.visit("#/devices", "Devices")
+	p := b.open(t, Desktop(), true)
+	p.Visit("#/devices", "Devices")
 	type resource struct {
 		Name string
 		Size int
 		API  bool
 	}
 	total := 0
-	for _, r := range eval[[]resource](p, `[...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")].map((e) =>
+	for _, r := range Eval[[]resource](p, `[...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")].map((e) =>
 		({ Name: e.name, Size: e.transferSize, API: e.name.includes("/api/") }))`) {
 		t.Logf("%7d %s", r.Size, r.Name)
 		if len(r.Name) < len(b.url) || r.Name[:len(b.url)] != b.url {
@@ -106,8 +106,8 @@ func TestFirstPageIsSmall(t *testing.T) {
 	if total == 0 || total > 100<<10 {
 		t.Errorf("the first page is %d bytes", total)
 	}
-	if eval[bool](p, `!!window.uPlot`) {
+	if Eval[bool](p, `!!window.uPlot`) {
 		t.Error("the chart's code was loaded where there is no chart")
 	}
-	t.Log(fmt.Sprintf("shown after %.0f ms, of which 500 devices' rows", eval[float64](p, `performance.now()`)))
+	t.Log(fmt.Sprintf("shown after %.0f ms, of which 500 devices' rows", Eval[float64](p, `performance.now()`)))
 }
