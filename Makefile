@@ -14,8 +14,8 @@ MAX_BYTES := 12582912
 # "context deadline exceeded" and no finding.
 FUZZTIME  ?= 20000x
 SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps mosquitto mosquitto-clients mandoc zsh fish
-TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps mosquitto mosquitto_sub mandoc zsh fish
+PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps mosquitto mosquitto-clients mandoc zsh fish chromium
+TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps mosquitto mosquitto_sub mandoc zsh fish chromium
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -29,7 +29,7 @@ build:
 
 # demo needs nothing but Go and a kernel with nftables: the program makes its own networks and servers.
 demo: build
-	$(SUDO) bin/mudguard demo
+	$(SUDO) bin/mudguard demo $(if $(WEB),--web)
 
 # test runs everything, also the tests with real clients and packets: those need root.
 test: deps
