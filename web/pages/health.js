@@ -28,9 +28,9 @@ function draw(s) {
         ["Replies between LAN hosts", bridges[s.kernel.bridge] ?? said(s.kernel.bridge)], ["br_netfilter", s.kernel.br_netfilter ? "on" : "off"],
         ["Spoofed source addresses", s.kernel.fib ? "found and dropped" : "cannot be found (no nft_fib)"], ["Tables", said(s.tables.join(", "))]])),
       section("The daemon", facts([["Version", said(s.version)], ["Running since", when(s.started)], ["These pages", s.web?.url ? said(s.web.url) : "on the unix socket only"], ["Devices", count(s.devices)],
-        ["Waiting for you", s.held ? el("a", { href: "#/waiting" }, count(s.held)) : "none"],
+        ["Held until you decide", s.held ? el("a", { href: "#/waiting" }, many(s.held, "device")) : "none"],
         ["Repairs", s.repairs ? `${count(s.repairs)}: somebody else changed mudguard's tables, and it put them right` : "none were needed"]]))),
-    section("Counted since it started", el("div", { class: "columns" }, [counted.slice(0, 6), counted.slice(6)].map((part) =>
+    section("Counted since it started", el("div", { class: "columns numbers" }, [counted.slice(0, 6), counted.slice(6)].map((part) =>
       facts(part.map(([name, key]) => [name, key === "last_transaction" ? when(s.counters[key]) : count(s.counters[key])]))))),
   ];
 }
