@@ -141,11 +141,23 @@ func (e *Engine) Attempts(mac dhcp.MAC, since, until time.Time) []Attempt {
 			out = append(out, a.view(k, e.Now()))
 		}
 	}
-	slices.SortFunc(out, func(a, b Attempt) int {
+	sortBy(out, func(a, b *Attempt) int {
 		return cmp.Or(b.Last.Compare(a.Last), slices.Compare(a.MAC[:], b.MAC[:]), cmp.Compare(a.Name, b.Name), a.Remote.Compare(b.Remote),
 			cmp.Compare(a.Port, b.Port), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Direction, b.Direction))
 	})
 	return out
+}
+
+// sortBy sorts large values by pointers to them: all kinds of pointers share one sort in the program, which must stay small.
+func sortBy[T any](list []T, order func(a, b *T) int) {
+	sorted := make([]*T, len(list))
+	for i, v := range list {
+		sorted[i] = &v
+	}
+	slices.SortStableFunc(sorted, order)
+	for i, p := range sorted {
+		list[i] = *p
+	}
 }
 
 // attempted counts a denial among those that are like it.

@@ -155,10 +155,17 @@ func (e *Engine) Unrecorded() []Record {
 				Denial: &DenialRecord{v.AttemptKey, a.count - a.written, a.fresh, a.last}})
 		}
 	}
-	slices.SortFunc(denials, func(a, b Record) int {
+	sortBy(denials, func(a, b *Record) int {
 		return cmp.Or(cmp.Compare(b.Denial.Count, a.Denial.Count), a.Time.Compare(b.Time))
 	})
 	return append(out, denials...)
+}
+
+// Pending gives what is not in the history yet and is asked for, the newest first.
+func (e *Engine) Pending(q HistoryQuery) []Record {
+	list := slices.DeleteFunc(e.Unrecorded(), func(r Record) bool { return !q.Has(r) })
+	sortBy(list, func(a, b *Record) int { return b.Time.Compare(a.Time) })
+	return list
 }
 
 // Recall takes what the history says of the last day, the oldest first. To be called before Start.
