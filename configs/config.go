@@ -33,6 +33,7 @@ type Config struct {
 	Classes         Classes       `yaml:"classes"`
 	DNS             DNS           `yaml:"dns"`
 	Denials         Denials       `yaml:"denials"`
+	History         History       `yaml:"history"`
 	HTTP            HTTP          `yaml:"http"`
 	Log             Log           `yaml:"log"`
 	Notify          Notify        `yaml:"notify"`
@@ -88,10 +89,31 @@ type Denials struct {
 	Rate       Rate   `yaml:"rate"`
 }
 
+// History is what is kept below state_dir of denials, states and counters.
+type History struct {
+	MaxSize int64 `yaml:"max_size"` // bytes
+}
+
 // HTTP is the web server. An empty Listen means none.
 type HTTP struct {
-	Listen string `yaml:"listen"`
+	Listen       string   `yaml:"listen"`
+	Hosts        []string `yaml:"hosts"` // names that it is asked by, lower-case, besides addresses and localhost
+	TLS          TLS      `yaml:"tls"`
+	CertFile     string   `yaml:"cert_file"` // both or neither; neither: a certificate of its own
+	KeyFile      string   `yaml:"key_file"`
+	AllowWAN     bool     `yaml:"allow_wan"`     // also on addresses that are not of a LAN interface
+	MetricsToken string   `yaml:"metrics_token"` // empty: metrics need a session
 }
+
+// TLS says whether the web server speaks https.
+type TLS string
+
+// Choices of TLS.
+const (
+	TLSAuto   TLS = "auto" // but on loopback addresses
+	TLSAlways TLS = "always"
+	TLSNever  TLS = "never"
+)
 
 // Log says what is logged on stderr and in which form.
 type Log struct {
@@ -261,6 +283,8 @@ func Default() Config {
 		Classes:         Classes{WeakMembers: WeakApprove},
 		DNS:             DNS{MinTTL: time.Minute, Queue: 8520},
 		Denials:         Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
+		HTTP:            HTTP{TLS: TLSAuto},
+		History:         History{MaxSize: 2 << 20},
 		Log:             Log{Level: Info, Format: Text},
 		Notify:          Notify{MQTT: MQTT{Topic: "mudguard", DiscoveryPrefix: "homeassistant"}},
 	}

@@ -42,6 +42,9 @@ func Parse(name string, data []byte) (Config, error) {
 		section(c.keys()...)(d, "", body)
 	}
 	d.require("lan", "lan.interfaces")
+	if (c.HTTP.CertFile == "") != (c.HTTP.KeyFile == "") {
+		d.problem(d.seen["http"], "http: cert_file and key_file go together")
+	}
 	if err := d.err(); err != nil {
 		return Config{}, err
 	}
@@ -96,7 +99,8 @@ func (c *Config) keys() []key {
 			key{"nflog_group", one(&c.Denials.NFLOGGroup, number[uint16](0, 65535))},
 			key{"rate", one(&c.Denials.Rate, rate())},
 		)},
-		{"http", section(key{"listen", one(&c.HTTP.Listen, listenAddress())})},
+		{"history", section(key{"max_size", one(&c.History.MaxSize, size(64<<10, 1<<30, "64KiB to 1024MiB"))})},
+		{"http", section(c.HTTP.keys()...)},
 		{"log", section(
 			key{"level", one(&c.Log.Level, enum(Debug, Info, Warning, Error))},
 			key{"format", one(&c.Log.Format, enum(Text, JSON))},
@@ -124,7 +128,7 @@ const maxWebhooks = 8
 
 func (w *Webhook) keys() []key {
 	return []key{
-		{"url", secret(&w.URL, webhookURL())},
+		{"url", hidden(&w.URL, webhookURL())},
 		{"events", list(&w.Events, news())},
 		{"token_file", one(&w.TokenFile, filePath())},
 		{"ca_file", one(&w.CAFile, filePath())},
@@ -133,12 +137,12 @@ func (w *Webhook) keys() []key {
 
 func (m *MQTT) keys() []key {
 	return []key{
-		{"broker", secret(&m.Broker, brokerURL())},
+		{"broker", hidden(&m.Broker, brokerURL())},
 		{"username", one(&m.Username, shortText())},
-		{"password_file", one(&m.PasswordFile, orNone(filePath()))},
+		{"password_file", one(&m.PasswordFile, orEmpty(filePath()))},
 		{"topic", one(&m.Topic, topic())},
-		{"discovery_prefix", one(&m.DiscoveryPrefix, orNone(topic()))},
-		{"ca_file", one(&m.CAFile, orNone(filePath()))},
+		{"discovery_prefix", one(&m.DiscoveryPrefix, orEmpty(topic()))},
+		{"ca_file", one(&m.CAFile, orEmpty(filePath()))},
 		{"events", list(&m.Events, news())},
 	}
 }
@@ -149,5 +153,17 @@ func (n *DNS) keys() []key {
 		{"min_ttl", one(&n.MinTTL, duration(time.Second, 24*time.Hour, "1s to 24h"))},
 		{"private_names", list(&n.PrivateNames, nameSuffix())},
 		{"queue", one(&n.Queue, number[uint16](0, 65535))},
+	}
+}
+
+func (h *HTTP) keys() []key {
+	return []key{
+		{"listen", one(&h.Listen, listenAddress())},
+		{"hosts", list(&h.Hosts, hostName())},
+		{"tls", one(&h.TLS, enum(TLSAuto, TLSAlways, TLSNever))},
+		{"cert_file", one(&h.CertFile, orEmpty(filePath()))},
+		{"key_file", one(&h.KeyFile, orEmpty(filePath()))},
+		{"allow_wan", one(&h.AllowWAN, boolean())},
+		{"metrics_token", hidden(&h.MetricsToken, orEmpty(secret()))},
 	}
 }

@@ -72,7 +72,8 @@ dns:
   private_names: [home.arpa, "*.Lan", .internal]
   queue: 0
 denials: {nflog_group: 65535, rate: 1/hour}
-http: {listen: "[::1]:8520"}
+history: {max_size: 4MiB}
+http: {listen: "[::1]:8520", hosts: [Router.home.arpa.], tls: always, cert_file: c.pem, key_file: /k.pem, allow_wan: true, metrics_token: 0123456789abcdef}
 log: {level: warn, format: json}
 notify:
   webhooks:
@@ -106,7 +107,7 @@ func TestParseEverything(t *testing.T) {
 		DNS: DNS{
 			[]netip.Addr{addr("192.168.1.1"), addr("fe80::1")}, 5 * time.Minute, []string{"home.arpa", "lan", "internal"}, 0,
 		},
-		Denials: Denials{65535, Rate{1, time.Hour}}, HTTP: HTTP{"[::1]:8520"}, Log: Log{Warning, JSON},
+		Denials: Denials{65535, Rate{1, time.Hour}}, History: History{4 << 20}, HTTP: HTTP{"[::1]:8520", []string{"router.home.arpa"}, TLSAlways, "c.pem", "/k.pem", true, "0123456789abcdef"}, Log: Log{Warning, JSON},
 		Notify: Notify{
 			Webhooks: []Webhook{
 				{"https://ntfy.example:8443/x?token=s3cret", []News{Hold, Denial}, "/t", "/c.pem"}, {URL: "http://192.168.1.9/hook"},
@@ -125,7 +126,7 @@ func TestParseErrors(t *testing.T) {
 	const list = "a list such as [a, b], or [] for none; each: "
 	const burst = "m.yaml:2: limits.burst: found %s; allowed: a whole number from 1 to 1000000"
 	const top = "lan, state_dir, socket, unmanaged, failed, onboarding, accept_addresses, mode, on_exit, mark, limits, fetch, signatures, " +
-		"dialect, literal, classes, dns, denials, http, log, notify"
+		"dialect, literal, classes, dns, denials, history, http, log, notify"
 	const name = `an interface name of 1 to 15 characters, without spaces and / : * " \`
 	const refs = "m.yaml:2: YAML anchors, aliases, tags and directives are not allowed here"
 	for _, c := range []struct{ in, want string }{
@@ -148,7 +149,8 @@ func TestParseErrors(t *testing.T) {
 		{minimal + "mode: true\n", "m.yaml:2: mode: found true; allowed: enforce, observe"},
 		{minimal + "state-dir: /x\n", `m.yaml:2: state-dir: unknown key; did you mean "state_dir"?`},
 		{minimal + "dns:\n  quueue: 1\n", `m.yaml:3: dns.quueue: unknown key; did you mean "queue"?`},
-		{minimal + "http: {port: 1}\n", "m.yaml:2: http.port: unknown key; allowed: listen"},
+		{minimal + "http: {port: 1}\n", "m.yaml:2: http.port: unknown key; allowed: listen, hosts, tls, cert_file, key_file, allow_wan, metrics_token"},
+		{minimal + "http: {key_file: /k}\n", "m.yaml:2: http: cert_file and key_file go together"},
 		{minimal + "\"a\\u001bb\": 1\n", `m.yaml:2: "a\x1bb": unknown key; allowed: ` + top},
 		{minimal + "literal: yes\n", `m.yaml:2: literal: found "yes"; allowed: true, false`},
 		{minimal + "literal: false\nliteral: true\n", "m.yaml:3: literal: already set on line 2"},
@@ -249,6 +251,8 @@ func TestRefusedValues(t *testing.T) {
 		"dns: {private_names: ['%s']}":       {"", ".", "*", "a..b", "-a", "a-", "a b", "*.*.a", "münchen.example", strings.Repeat("a", 64)},
 		"dns: {queue: %s}":                   {"65536", "-1", "x", "99999999999999999999999"},
 		"http: {listen: '%s'}":               {"8520", ":8520", "example.org:80", "127.0.0.1", "127.0.0.1:99999", "localhost:x", "localhost:"},
+		"http: {hosts: ['%s']}":              {"", "192.168.1.1", "a b", "a:80", "*.a"},
+		"http: {metrics_token: '%s'}":        {"short", "0123456789abcde ", "0123456789abcdeé"},
 		"state_dir: '%s'":                    {"", "/", "x", "/a\tb", "/" + strings.Repeat("a", maxPath)},
 		"classes: {controllers: {'%s': []}}": {"", "urn:", "a b:c", "://x", "x"},
 		"classes: {my_controllers: {'%s': []}}": {

@@ -185,6 +185,23 @@ func filePath() value[string] {
 	})
 }
 
+// orEmpty takes "" too, which stands for none.
+func orEmpty(v value[string]) value[string] {
+	return value[string]{`"" for none, or ` + v.want, func(s scalar) (string, error) {
+		if s.kind == text && s.text == "" {
+			return "", nil
+		}
+		return v.parse(s)
+	}}
+}
+
+func secret() value[string] {
+	return plain("a secret of 16 to 256 letters and digits", func(s string) (string, bool) {
+		odd := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) || r > '~' }
+		return s, len(s) >= 16 && len(s) <= 256 && !strings.ContainsFunc(s, odd)
+	})
+}
+
 func absolutePath(most int) value[string] {
 	want := fmt.Sprintf("an absolute path of at most %d bytes", most)
 	return plain(want, func(s string) (string, bool) {
@@ -236,6 +253,8 @@ func urlHost() value[string] {
 		return domain(s)
 	})
 }
+
+func hostName() value[string] { return plain("the name of a host", domain) }
 
 func nameSuffix() value[string] {
 	return plain("a name, or the suffix of names, such as home.arpa", func(s string) (string, bool) {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"mudguard/dhcp"
 	"mudguard/mud"
@@ -11,14 +12,17 @@ import (
 
 // Member is one device as the ruleset sees it.
 type Member struct {
-	MAC     dhcp.MAC
-	Label   string       // for comments: a name for people
-	Policy  *Compiled    // nil: none, the device is not restricted
-	Addrs   []netip.Addr // addresses that are known to be its own
-	Claimed []netip.Addr // of these, those that may be anybody's on the Internet: no others may reach them for its sake
-	URL     mud.URL      // of the profile in force, for the classes of other devices; zero: in none
-	Strong  bool         // which of two classes (T-39)
-	Trusted bool         // never restricted, also where devices without a URL are blocked
+	MAC    dhcp.MAC
+	Label  string    // for comments: a name for people
+	Policy *Compiled // nil: none, the device is not restricted
+	// Pause is how long a Paused policy is off yet, PauseUntil the end.
+	Pause      time.Duration
+	PauseUntil time.Time
+	Addrs      []netip.Addr // addresses that are known to be its own
+	Claimed    []netip.Addr // of these, those that may be anybody's on the Internet: no others may reach them for its sake
+	URL        mud.URL      // of the profile in force, for the classes of other devices; zero: in none
+	Strong     bool         // which of two classes (T-39)
+	Trusted    bool         // never restricted, also where devices without a URL are blocked
 }
 
 // Priorities of our base chains: unique, before every ordinary filter and after conntrack. In the bridge family they come
@@ -58,6 +62,7 @@ func Build(site *Site, members []Member, block *Compiled, known func(set string)
 	b.rareSets()
 	b.baseChains()
 	b.endChains()
+	b.pausing()
 	b.devices()
 	if block != nil {
 		b.policy(block)

@@ -63,8 +63,11 @@ func goTo(chain string) Verdict { return Verdict{Kind: VerdictGoto, Chain: chain
 
 // end names the chain that takes what a policy does not allow.
 func (c *compiler) end(base string) string {
-	if c.p.Observe {
+	switch {
+	case c.p.Observe:
 		return "observed_" + base
+	case c.p.Paused:
+		return chainPausing + base
 	}
 	return "denied_" + base
 }
@@ -110,12 +113,12 @@ func (c *compiler) inet(out, in direction) {
 	}
 	c.add(list, "_out", append(slices.Clone(link), head...), c.tail("out"), flows, c.sent)
 	c.add(list, "_gw", append(infraToGateway(), head...), append(c.unheard(), c.tail("out")...), c.withAsking(Inet, toHere), c.sent)
-	c.add(list, "_back", nil, nil, turned(in.rules), c.sent)
-	c.checks(list, checkOut, link, c.hopped(out.packets), c.sent)
-	c.checks(list, checkGateway, infraToGateway(), out.packets, c.sent)
+	c.add(list, "_back", c.answersInPause(), nil, turned(in.rules), c.sent)
+	c.checks(list, checkOut, link, c.hopped(out.packets), flows, c.sent)
+	c.checks(list, checkGateway, infraToGateway(), out.packets, toHere, c.sent)
 	if c.site.routed() {
 		in.rules, in.replies, in.packets = blind(in.rules), blind(in.replies), blind(in.packets)
-		c.checks(list, checkIn, c.infraToDevice(false), in.packets, c.received)
+		c.checks(list, checkIn, c.infraToDevice(false), in.packets, turned(blind(out.rules)), c.received)
 		c.in(list, in, nil)
 	}
 }
@@ -143,18 +146,22 @@ func (c *compiler) unheard() []Rule {
 }
 
 // checks makes the chain that judges the packets of flows that were admitted, where the profile drops some of them by their
-// header fields. What it does not drop goes on as before.
-func (c *compiler) checks(list *[]*Chain, name string, infra []Rule, flows []flowRule, render func(flowRule) Rule) {
-	if len(flows) == 0 {
+// header fields. What it does not drop goes on as before. Where the policy may be paused, it also judges the flows that were
+// admitted meanwhile, by those that it allows.
+func (c *compiler) checks(list *[]*Chain, name string, infra []Rule, flows, allowed []flowRule, render func(flowRule) Rule) {
+	if len(flows) == 0 && !c.p.Paused {
 		return
 	}
 	c.out.checksIn = c.out.checksIn || name == checkIn
 	c.out.checksOut = c.out.checksOut || name != checkIn
-	var head []Rule
+	var head, tail []Rule
+	if c.p.Paused {
+		head, tail = c.whilePaused(list, name), c.afterPause(list, name, allowed, render)
+	}
 	for _, r := range infra {
 		head = append(head, returning(r))
 	}
-	c.add(list, name, head, nil, flows, func(f flowRule) Rule {
+	c.add(list, name, head, tail, flows, func(f flowRule) Rule {
 		r := returning(render(f))
 		if name != checkIn && f.opener != mud.DirectionAny { // what reaches the device here are replies only
 			r.Exprs = slices.Insert(r.Exprs, 0, Expr(CtReply{Not: f.opener == mud.FromDevice}))
@@ -178,11 +185,11 @@ func (c *compiler) bridge(out, in direction) {
 	list := &c.out.Bridge
 	flows := append(slices.Clone(out.rules), c.broadcast()...)
 	if c.site.Bridge == BridgeConntrack {
-		c.checks(list, checkOut, infraLateral(), out.packets, c.sent)
+		c.checks(list, checkOut, infraLateral(), out.packets, flows, c.sent)
 	} else { // it sees every packet of a flow
 		flows = c.withReplies(withLater(flows), in.rules, in.replies)
 	}
-	c.checks(list, checkIn, c.infraToDevice(true), in.packets, c.received)
+	c.checks(list, checkIn, c.infraToDevice(true), in.packets, turned(out.rules), c.received)
 	head := append(c.bridgeReplies(false), infraLateral()...)
 	head = append(head, c.strays(list)...)
 	head = append(head, c.replyCheck(list, "outr", out.replies, c.sent)...)

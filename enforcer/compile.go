@@ -54,7 +54,7 @@ type compiler struct {
 // Compile resolves a policy for a site. It never fails: what cannot be expressed opens nothing.
 func Compile(p Policy, site *Site) *Compiled {
 	c := &compiler{site: site, p: p, model: string(p.Kind), sets: map[string]*Set{}, names: map[string]NameRef{},
-		class: map[string]Class{}, out: Compiled{Observe: p.Observe, Origins: map[string][]*mud.ACE{}}}
+		class: map[string]Class{}, out: Compiled{Observe: p.Observe, Paused: p.Paused, Origins: map[string][]*mud.ACE{}}}
 	out, in := c.profileRules()
 	if p.Kind != PolicyQuarantine {
 		out.rules = append(out.rules, c.defaults()...)

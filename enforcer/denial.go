@@ -24,6 +24,7 @@ type Denial struct {
 	Dport       uint16     `json:"dport"`
 	Name        string     `json:"name"` // of the other side, where a DNS answer told it
 	Explanation string     `json:"explanation"`
+	Reason      string     `json:"reason"` // the same in a few fixed words
 	Enforced    bool       `json:"enforced"`
 }
 
@@ -65,8 +66,10 @@ func (e *Engine) Denied(l LogEvent) {
 		Proto: protoName(f.Proto), Sport: f.Sport, Dport: f.Dport, Name: mud.Clean(e.Names.NameOf(other), 253),
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
+	den.Reason = e.reason(d, l, in, den.Name)
 	e.denials.add(&den)
 	e.counted(d, &den)
+	e.attempted(d, &den, in)
 	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
@@ -76,10 +79,10 @@ func (e *Engine) Denied(l LogEvent) {
 // counted counts a denial, and passes it on.
 func (e *Engine) counted(d *Device, den *Denial) {
 	if den.Enforced {
-		d.denied++
+		d.denials++
 		e.count.denied++
 	} else {
-		d.observed++
+		d.wouldDeny++
 		e.count.observed++
 	}
 	if e.Tell != nil {

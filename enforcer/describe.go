@@ -76,6 +76,9 @@ func describeACE(a *mud.ACE) string {
 	if conditions := describeHead(m); len(conditions) > 0 {
 		what += " if " + strings.Join(conditions, " and ")
 	}
+	if strings.HasPrefix(a.Path, exceptionPath) {
+		what += " (the administrator's exception)"
+	}
 	return what
 }
 

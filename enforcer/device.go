@@ -23,6 +23,11 @@ type Device struct {
 	Quarantine bool     `json:"quarantined,omitempty"` // by the administrator
 	Held       bool     `json:"held,omitempty"`        // by the administrator
 	Mode       string   `json:"mode,omitempty"`        // observe or enforce, where it differs from the default
+	Name       string   `json:"name,omitempty"`        // given by the administrator
+	Pause      *Pause   `json:"pause,omitempty"`       // an older version that does not know it enforces the policy
+
+	// Exceptions are what it is allowed beyond its profile. An older version does not know them, and allows less.
+	Exceptions []Exception `json:"exceptions,omitempty"`
 
 	// Announced is what each announcer said last: only what changes there is news.
 	Announced map[string]mud.URL `json:"announced,omitempty"`
@@ -57,7 +62,13 @@ type Device struct {
 	gone map[string]time.Time     // when an announcement ages out
 	why  string                   // why Pending is not accepted
 
-	denied, observed uint64 // packets, since the start
+	allowed, denied hours  // flows
+	noted           Status // that the history has
+
+	beyondIDs string   // which exceptions hold,
+	overlay   *Overlay // and what they come to
+
+	denials, wouldDeny uint64 // packets, since the start
 }
 
 // seconds is the length of a lease; 0 is one that never ends.
@@ -73,7 +84,7 @@ type Approval struct {
 // kept says that there is something about the device that must survive a restart. Others come back as they speak: flash is
 // not written for every MAC that passes (T14).
 func (e *Engine) kept(d *Device) bool {
-	return e.overlays[d.MAC.String()] != nil || !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
+	return e.overlays[d.MAC.String()] != nil || d.Name != "" || d.Pause != nil || len(d.Exceptions) > 0 || !d.URL.IsZero() || d.BadURL != "" || d.Quarantine || d.Held || d.Mode != ""
 }
 
 // Status is the state of a device, as CONTRACT.md names them.
@@ -89,11 +100,12 @@ const (
 	StatusFailed      Status = "failed"
 	StatusQuarantined Status = "quarantined"
 	StatusTrusted     Status = "trusted"
+	StatusPaused      Status = "paused"
 )
 
 // Statuses are all states, for those who count them.
 func Statuses() []Status {
-	return []Status{StatusUnmanaged, StatusFetching, StatusHeld, StatusEnforced, StatusObserved, StatusFailed, StatusQuarantined, StatusTrusted}
+	return []Status{StatusUnmanaged, StatusFetching, StatusHeld, StatusEnforced, StatusObserved, StatusFailed, StatusQuarantined, StatusTrusted, StatusPaused}
 }
 
 // Judgement is what is decided for a device now, and why.
@@ -104,7 +116,10 @@ type Judgement struct {
 }
 
 // judge decides a device's policy. Every way that does not end in a verified and approved profile ends in less.
-func (e *Engine) judge(d *Device) Judgement {
+func (e *Engine) judge(d *Device) Judgement { return e.withPause(d, e.judgeAlways(d)) }
+
+// judgeAlways decides without a look at pauses.
+func (e *Engine) judgeAlways(d *Device) Judgement {
 	switch {
 	case e.trusted[d.MAC]:
 		return Judgement{Status: StatusTrusted, Reason: "listed in lan.trusted"}
@@ -115,7 +130,7 @@ func (e *Engine) judge(d *Device) Judgement {
 	case d.URL.IsZero() && e.overlaid(d):
 		return e.enforced(d, nil, "the administrator's overlay is enforced")
 	case d.URL.IsZero():
-		return e.unmanaged("announced no MUD URL")
+		return e.unmanaged(d, "announced no MUD URL")
 	case d.Held:
 		return e.restricted(d, StatusHeld, "held by the administrator")
 	case d.conflicting(): // whatever failed devices may do: it is a device's own doing
@@ -148,7 +163,7 @@ func (e *Engine) judgeProfile(d *Device) Judgement {
 	case e.cfg.Onboarding == "approve" && d.Approved != p.doc.SHA256:
 		return e.fallback(d, StatusHeld, "its profile waits for approval: mudguard approve "+d.MAC.String())
 	case p.doc.Profile.FromDevice == nil && p.doc.Profile.ToDevice == nil && !e.overlaid(d):
-		return e.unmanaged("its profile states no policy (T-12)")
+		return e.unmanaged(d, "its profile states no policy (T-12)")
 	}
 	return e.enforced(d, &p.doc.Profile, "its profile is enforced"+e.remarks(d, p))
 }
@@ -208,6 +223,9 @@ func (e *Engine) enforced(d *Device, base *mud.Profile, reason string) Judgement
 		pol.Observe = true
 		return Judgement{StatusObserved, "observed: nothing is denied, what would be is listed", pol}
 	}
+	if d.beyond(e.Now()) != nil {
+		reason += "; exceptions of the administrator go beyond it"
+	}
 	return Judgement{StatusEnforced, reason, pol}
 }
 
@@ -222,14 +240,14 @@ func (e *Engine) fallback(d *Device, s Status, reason string) Judgement {
 // restricted is the policy of devices without a profile: infrastructure, and what the administrator laid over.
 func (e *Engine) restricted(d *Device, s Status, reason string) Judgement {
 	if profile, why := e.merged(d, nil); profile != nil && why == "" {
-		return Judgement{s, reason + "; the administrator's overlay applies", &Policy{Kind: PolicyProfile, Profile: profile, Strong: d.strong()}}
+		return Judgement{s, reason + "; what the administrator laid over or excepted applies", &Policy{Kind: PolicyProfile, Profile: profile, Strong: d.strong()}}
 	}
 	return Judgement{s, reason, &Policy{Kind: PolicyRestricted}}
 }
 
-func (e *Engine) unmanaged(reason string) Judgement {
+func (e *Engine) unmanaged(d *Device, reason string) Judgement {
 	if e.site.BlockUnmanaged {
-		return Judgement{StatusUnmanaged, reason + " (unmanaged: block)", &Policy{Kind: PolicyRestricted}}
+		return e.restricted(d, StatusUnmanaged, reason+" (unmanaged: block)")
 	}
 	return Judgement{Status: StatusUnmanaged, Reason: reason}
 }

@@ -57,6 +57,8 @@ type Deps struct {
 	Log     *slog.Logger
 	Names   *Names
 	Backoff func(try int) time.Duration // wait before trying a failed fetch again
+	// Record writes to the history, once an hour; nil where nobody keeps one.
+	Record func([]Record) error
 	// Counts reads the counters of a chain's rules, in their order; nil where nobody counts.
 	Counts func(TableFamily, string) ([]Count, error)
 	// Tell is told of news, in the loop: it must not wait. nil where nobody wants to know.
@@ -74,7 +76,7 @@ type Engine struct {
 	compiled         map[*mud.Profile]map[variant]*Compiled
 	overlays         map[string]*Overlay
 	approvals        map[string]Approval
-	plain            map[PolicyKind]*Compiled
+	plain            map[plainPolicy]*Compiled
 	inForce          map[dhcp.MAC]*Compiled
 	have             Ruleset
 	overlaidProfiles map[stack]*mud.Profile
@@ -95,6 +97,9 @@ type Engine struct {
 	handed           map[string][]Host // classes as DHCP handed them out
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
+	attempts         attempts
+	journal          journal
+	unrecorded       string // why the history was not written
 	watch            watchers
 	started          time.Time
 	events           chan func()
@@ -106,7 +111,7 @@ func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
 		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{},
 		overlays: map[string]*Overlay{}, overlaidProfiles: map[stack]*mud.Profile{}, approvals: map[string]Approval{},
-		started: deps.Now(), events: make(chan func(), eventQueue)}
+		attempts: newAttempts(), started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {
 		e.devices[d.MAC] = d
 		d.restoreAddrs(e.started)
@@ -129,7 +134,7 @@ func (e *Engine) configure(cfg Config, site Site) {
 	for _, m := range site.Trusted {
 		e.trusted[m] = true
 	}
-	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[PolicyKind]*Compiled{}
+	e.compiled, e.plain = map[*mud.Profile]map[variant]*Compiled{}, map[plainPolicy]*Compiled{}
 }
 
 // classes adds the default members of the dns and ntp classes: this host and what DHCP handed out.
@@ -233,6 +238,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			e.keepRecords()
 			_ = e.write() // what waits for its turn; a refusal is logged
 			return nil
 		case f := <-e.events:
@@ -325,12 +331,13 @@ func (e *Engine) compile(p *Policy) *Compiled {
 	case p == nil:
 		return nil
 	case p.Kind != PolicyProfile:
-		if e.plain[p.Kind] == nil {
-			e.plain[p.Kind] = Compile(*p, &e.site)
+		own := plainPolicy{p.Kind, p.Paused}
+		if e.plain[own] == nil {
+			e.plain[own] = Compile(*p, &e.site)
 		}
-		return e.plain[p.Kind]
+		return e.plain[own]
 	}
-	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong}
+	variants, v := e.compiled[p.Profile], variant{p.Observe, p.Strong, p.Paused}
 	if variants == nil {
 		variants = map[variant]*Compiled{}
 		e.compiled[p.Profile] = variants
@@ -342,7 +349,13 @@ func (e *Engine) compile(p *Policy) *Compiled {
 }
 
 // variant is one of the ways to compile a profile.
-type variant struct{ observe, strong bool }
+type variant struct{ observe, strong, paused bool }
+
+// plainPolicy is one of our own policies, and whether it is paused.
+type plainPolicy struct {
+	kind   PolicyKind
+	paused bool
+}
 
 // SetSite takes a new configuration, or new addresses of the LAN interfaces.
 func (e *Engine) SetSite(cfg Config, site Site) {

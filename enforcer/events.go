@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"mudguard/dhcp"
 	"mudguard/mud"
@@ -143,6 +145,18 @@ func (e *Engine) Release(d *Device) { d.Quarantine, d.Held, e.dirty = false, fal
 
 // SetMode makes a device observed or enforced, whatever the default.
 func (e *Engine) SetMode(d *Device, mode string) { d.Mode, e.dirty = mode, true }
+
+// SetName gives a device a name; "" takes it away.
+func (e *Engine) SetName(d *Device, name string) error {
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
+		return fmt.Errorf("a name has at most %d characters", maxName)
+	}
+	d.Name, e.dirty = strings.TrimSpace(mud.Clean(name, maxName)), true
+	return nil
+}
+
+// maxName bounds the names of devices, in characters.
+const maxName = 64
 
 // Forget removes all we know about a device. If it speaks again, it is new.
 func (e *Engine) Forget(d *Device) {

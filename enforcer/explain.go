@@ -164,11 +164,12 @@ func (e *Engine) sentence(d *Device, l LogEvent, in bool, name string) string {
 	case LogFlood:
 		return fmt.Sprintf("%s while it opened more than %d new flows in a %s", what, e.site.NewFlows.Count, perText(e.site.NewFlows.Per))
 	}
-	p := e.packet(d, l.Packet, in)
+	res := e.evaluate(e.packet(d, l.Packet, in))
+	allowed := res.Accept && !isObserved(res.Logged)
 	switch pol := e.inForce[d.MAC]; {
-	case e.evaluate(p).Accept && pol != nil && (in && pol.checksIn || !in && pol.checksOut):
+	case allowed && pol != nil && (in && pol.checksIn || !in && pol.checksOut):
 		return what + ", with header fields that its profile drops"
-	case e.evaluate(p).Accept:
+	case allowed:
 		return what + ", which was not allowed at that moment; it is now"
 	}
 	return what + "; " + e.allowance(d)

@@ -133,7 +133,7 @@ func applyElements(t *Table, d TableDelta) error {
 			return fmt.Errorf("there is no set %s", del.Set.Name)
 		}
 		for k := range del.Elements {
-			if _, there := s.Elements[k]; !there {
+			if _, there := s.Elements[k]; !there && !s.HasTTL {
 				return fmt.Errorf("set %s has no element %s", s.Name, k.Text(s.Key))
 			}
 			delete(s.Elements, k)

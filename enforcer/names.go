@@ -331,6 +331,13 @@ func (n *Names) Addrs(name string, now time.Time) []netip.Addr {
 	return out
 }
 
+// Until says when an address of a name runs out, if no answer renews it.
+func (n *Names) Until(name string, a netip.Addr) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known[nameSet(canonical(name))+suffix(a.Is6())][a]
+}
+
 // Notes gives, in order, what was wrong with the answers for names.
 func (n *Names) Notes() []string {
 	n.mu.Lock()

@@ -139,15 +139,15 @@ func (e *Engine) overlaid(d *Device) bool {
 
 // stack is one way to put profiles together.
 type stack struct {
-	base          *mud.Profile
-	device, model *Overlay
+	base                  *mud.Profile
+	device, model, beyond *Overlay
 }
 
 // merged gives a profile with what is laid over it for a device: base itself, if that is nothing. Without a base it gives
 // what is laid over alone, nil if that is nothing. why says that something is laid over that cannot be read.
 func (e *Engine) merged(d *Device, base *mud.Profile) (p *mud.Profile, why string) {
-	m := stack{base, e.overlays[d.MAC.String()], e.overlays[d.URL.String()]}
-	if m.device == nil && m.model == nil {
+	m := stack{base, e.overlays[d.MAC.String()], e.overlays[d.URL.String()], d.beyond(e.Now())}
+	if m.device == nil && m.model == nil && m.beyond == nil {
 		return base, ""
 	}
 	for _, o := range []*Overlay{m.device, m.model} {
@@ -162,7 +162,7 @@ func (e *Engine) merged(d *Device, base *mud.Profile) (p *mud.Profile, why strin
 	if base != nil {
 		out = *base
 	}
-	for _, o := range []*Overlay{m.model, m.device} { // the device's comes first in the end
+	for _, o := range []*Overlay{m.model, m.device, m.beyond} { // the last comes first in the end
 		if o != nil {
 			out.FromDevice = before(o.Profile.FromDevice, out.FromDevice)
 			out.ToDevice = before(o.Profile.ToDevice, out.ToDevice)

@@ -24,6 +24,7 @@ type Policy struct {
 	Kind    PolicyKind
 	Profile *mud.Profile // of PolicyProfile
 	Observe bool         // log what would be denied, deny nothing (invariant 11)
+	Paused  bool         // the same, as long as the kernel has the device in the set of who is paused
 	Strong  bool         // its classes of devices are those of devices whose URLs nobody can forge (T-39)
 }
 
@@ -31,6 +32,7 @@ type Policy struct {
 type Compiled struct {
 	Name    string // p_<hash>
 	Observe bool
+	Paused  bool
 	Inet    []*Chain
 	Bridge  []*Chain
 	Sets    []*Set // name and class sets that the chains refer to, without elements

@@ -85,6 +85,8 @@ const maxWait = 40 * 24 * time.Hour
 func (e *Engine) Tick() {
 	now := e.Now()
 	e.age(now)
+	e.lapse(now)
+	e.record(now)
 	used := e.urlsInUse()
 	for u := range used {
 		p := e.load(u)

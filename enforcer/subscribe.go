@@ -64,6 +64,9 @@ func (e *Engine) publish(ev Event) {
 	}
 }
 
+// mostAtOnce bounds the devices that are told of in a second, so that who reads keeps up. The others' turn comes.
+const mostAtOnce = 32
+
 // publishChanges tells what is otherwise than when it was told last. That a device was heard again is worth telling once a minute.
 func (e *Engine) publishChanges() {
 	if e.watch.chans == nil { // nobody watches
@@ -71,14 +74,23 @@ func (e *Engine) publishChanges() {
 		return
 	}
 	before, now := e.watch.devices, make(map[dhcp.MAC]DeviceView, len(e.devices))
+	told := 0
 	for _, v := range e.Views() {
 		known := v
 		known.LastSeen = v.LastSeen.Truncate(time.Minute)
 		old, was := before[v.MAC]
-		now[v.MAC] = known
-		if reflect.DeepEqual(old, known) {
+		switch changed := !reflect.DeepEqual(old, known); {
+		case changed && told == mostAtOnce && len(e.watch.chans) > 0:
+			if was {
+				now[v.MAC] = old
+			}
+			continue
+		case !changed:
+			now[v.MAC] = old
 			continue
 		}
+		now[v.MAC] = known
+		told++
 		e.publish(Event{Kind: EventDevice, MAC: v.MAC, Device: &v})
 		if was && !reflect.DeepEqual(old.Profile, v.Profile) {
 			e.publish(Event{Kind: EventProfile, MAC: v.MAC})

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/enforcer/enforcertest"
 )
@@ -43,12 +44,37 @@ func TestSubscribe(t *testing.T) {
 	told("") // heard again within the minute
 	k := enforcertest.Probe{From: "lamp", To: "evil", Proto: "tcp", Sport: 1, Dport: 23}.Packet()
 	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: k.SrcMAC, Packet: k.Flow})
-	told("", enforcer.EventDenial)
+	told(enforcer.StatusEnforced, enforcer.EventDenial, enforcer.EventDevice) // its activity
 	w.e.Forget(d)
 	told("", enforcer.EventDevice, enforcer.EventStatus)
 	w.e.Unsubscribe(ch)
 	if _, open := <-ch; open {
 		t.Error("the channel is open after the end")
+	}
+}
+
+// TestManyChanges: news of many devices comes in parts, and all of it comes.
+func TestManyChanges(t *testing.T) {
+	w := newWorld(t).start()
+	ch := make(chan enforcer.Event, 64)
+	w.e.Subscribe(ch)
+	heard := map[dhcp.MAC]int{}
+	for i := range 100 {
+		w.e.Sighted(dhcp.Sighting{MAC: dhcp.MAC{2, 9, 5: byte(i)}, Kind: dhcp.Seen})
+	}
+	for range 5 {
+		w.e.PublishChanges()
+		if len(ch) > 40 {
+			t.Errorf("%d events at once", len(ch))
+		}
+		for len(ch) > 0 {
+			if ev := <-ch; ev.Kind == enforcer.EventDevice {
+				heard[ev.MAC]++
+			}
+		}
+	}
+	if len(heard) != 100 || heard[dhcp.MAC{2, 9, 5: 99}] != 1 {
+		t.Errorf("heard of %d devices, of the last %d times", len(heard), heard[dhcp.MAC{2, 9, 5: 99}])
 	}
 }
 

@@ -100,6 +100,7 @@ func (e *Engine) policies() map[dhcp.MAC]*Compiled {
 	maps.DeleteFunc(e.refused, func(_ string, r refusal) bool { return !r.until.After(e.Now()) })
 	for mac, d := range e.devices {
 		j := e.judge(d)
+		e.noteState(d, j)
 		if c := e.compile(j.Policy); c != nil {
 			if _, no := e.refused[c.Name]; no {
 				c = e.instead(mac)
@@ -120,7 +121,10 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
-		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
+		m := Member{MAC: mac, Label: e.modelOf(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
+		if d.paused(e.Now()) {
+			m.Pause, m.PauseUntil = d.Pause.Until.Sub(e.Now()), d.Pause.Until
+		}
 		if p != nil && d.Trusted && !e.isPlain(p) && e.inClasses(d) { // who is held or in quarantine is in no class
 			m.URL, m.Strong = d.URL, d.strong()
 		}
@@ -153,8 +157,16 @@ func (e *Engine) macs() []dhcp.MAC {
 	return slices.SortedFunc(maps.Keys(e.devices), func(a, b dhcp.MAC) int { return slices.Compare(a[:], b[:]) })
 }
 
-// label is what a device is called in comments and sentences.
+// label is what a device is called in sentences.
 func (e *Engine) label(d *Device) string {
+	if d.Name != "" {
+		return mud.Clean(d.Name, maxName)
+	}
+	return e.modelOf(d)
+}
+
+// modelOf is what a device is called where nobody gave it a name, and in the kernel's comments.
+func (e *Engine) modelOf(d *Device) string {
 	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
 		if name := strings.TrimSpace(p.doc.Profile.MfgName + " " + p.doc.Profile.ModelName); name != "" {
 			return mud.Clean(name, 60)

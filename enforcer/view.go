@@ -25,12 +25,17 @@ type DeviceView struct {
 	LastSeen   time.Time    `json:"last_seen"`
 	Profile    *ProfileView `json:"profile"`
 	Label      string       `json:"label"`
+	Name       string       `json:"name"` // given by the administrator
+	PrivateMAC bool         `json:"private_mac"`
+	PausedTill *time.Time   `json:"paused_until,omitempty"`
+	Activity   Activity     `json:"activity"`
 	// Only where one device is asked for.
-	Infrastructure []string      `json:"infrastructure,omitempty"`
-	ACEs           []ACEView     `json:"aces,omitempty"`
-	Names          []NameView    `json:"names,omitempty"`
-	Problems       []mud.Problem `json:"problems,omitempty"`
-	Denials        []Denial      `json:"denials,omitempty"`
+	Infrastructure []string        `json:"infrastructure,omitempty"`
+	ACEs           []ACEView       `json:"aces,omitempty"`
+	Names          []NameView      `json:"names,omitempty"`
+	Exceptions     []ExceptionView `json:"exceptions,omitempty"`
+	Problems       []mud.Problem   `json:"problems,omitempty"`
+	Denials        []Denial        `json:"denials,omitempty"`
 	// What each announcer said last, the URLs that the device had before, and the administrator's approval.
 	Announced  map[string]mud.URL `json:"announced,omitempty"`
 	FormerURLs []mud.URL          `json:"former_urls,omitempty"`
@@ -81,6 +86,7 @@ type ACEView struct {
 type NameView struct {
 	Name      string       `json:"name"`
 	Addresses []netip.Addr `json:"addresses"`
+	Until     []time.Time  `json:"until"` // when each of them runs out, if no answer renews it
 }
 
 // View shows a device; whole adds what is only shown of one.
@@ -88,7 +94,11 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 	j := e.judge(d)
 	v := DeviceView{MAC: d.MAC, Addresses: append([]netip.Addr{}, d.Addrs...), Hostname: mud.Clean(d.Hostname, 64),
 		Vendor: mud.Clean(d.Vendor, 64), URL: d.URL.String(), Source: d.Source, State: j.Status, Reason: mud.Clean(j.Reason, 500),
-		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen.UTC(), Label: e.label(d)}
+		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen.UTC(), Label: e.label(d), Name: mud.Clean(d.Name, maxName), PrivateMAC: d.MAC.LocallyAdministered(),
+		Activity: e.activityOf(d)}
+	if d.paused(e.Now()) {
+		v.PausedTill = new(d.Pause.Until.UTC())
+	}
 	if !d.Pending.IsZero() {
 		v.PendingURL = d.Pending.String()
 	}
@@ -128,6 +138,7 @@ func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
 // details adds what is only shown of one device.
 func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
 	v.Infrastructure = infrastructure(j, &e.site)
+	v.Exceptions = e.Exceptions(d)
 	v.Denials = e.Denials(0, d.MAC)
 	v.Announced, v.FormerURLs, v.Approval, v.ClientID = d.Announced, d.Former, d.Approval, d.ClientID
 	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
@@ -139,8 +150,16 @@ func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
 	}
 	v.ACEs = aceViews(profile, &e.site, e.hits(e.inForce[d.MAC]))
 	for _, n := range compiledNames(e.inForce[d.MAC]) {
-		v.Names = append(v.Names, NameView{Name: n.Name, Addresses: e.Names.Addrs(n.Name, e.Now())})
+		v.Names = append(v.Names, e.nameView(n.Name))
 	}
+}
+
+func (e *Engine) nameView(name string) NameView {
+	v := NameView{Name: name, Addresses: e.Names.Addrs(name, e.Now()), Until: []time.Time{}}
+	for _, a := range v.Addresses {
+		v.Until = append(v.Until, e.Names.Until(name, a).UTC())
+	}
+	return v
 }
 
 // shown is the profile whose entries are listed: what is enforced, else what would be.

@@ -93,6 +93,16 @@ func (c *Client) Post(ctx context.Context, path string, body any) (Reply, error)
 	return c.call(ctx, http.MethodPost, path, nil, body)
 }
 
+// Put sets something, sent as JSON.
+func (c *Client) Put(ctx context.Context, path string, body any) (Reply, error) {
+	return c.call(ctx, http.MethodPut, path, nil, body)
+}
+
+// Delete takes something away.
+func (c *Client) Delete(ctx context.Context, path string) (Reply, error) {
+	return c.call(ctx, http.MethodDelete, path, nil, nil)
+}
+
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body any) (Reply, error) {
 	var payload io.Reader
 	if body != nil {

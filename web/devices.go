@@ -37,7 +37,7 @@ func (a *api) devices(r *http.Request) (any, error) {
 
 // found says that all words of a search are in what tells devices apart.
 func found(d enforcer.DeviceView, search string) bool {
-	text := strings.ToLower(fmt.Sprintln(d.MAC, d.Label, d.Hostname, d.Vendor, d.URL, d.State, d.Addresses))
+	text := strings.ToLower(fmt.Sprintln(d.MAC, d.Name, d.Label, d.Hostname, d.Vendor, d.URL, d.State, d.Addresses))
 	for word := range strings.FieldsSeq(strings.ToLower(search)) {
 		if !strings.Contains(text, word) {
 			return false
@@ -82,67 +82,41 @@ type Forgotten struct {
 	Forgotten bool     `json:"forgotten"`
 }
 
-// order carries out what the administrator says about a device.
-func (a *api) order(r *http.Request) (any, error) {
-	name := r.PathValue("order")
-	give := orders(name, by(r))
-	if give == nil {
-		return nil, fail(http.StatusNotFound, "there is no order %.40q", name)
-	}
+// steer is what an order of the administrator does to a device.
+type steer = func(*enforcer.Engine, *enforcer.Device) error
+
+// order is the endpoint of an order.
+func (a *api) order(give steer) endpoint {
+	return func(r *http.Request) (any, error) { return a.onDevice(r, give) }
+}
+
+func (a *api) forget(r *http.Request) (any, error) {
 	mac, err := pathMAC(r)
 	if err != nil {
 		return nil, err
 	}
-	err = a.change(r, func(e *enforcer.Engine) error {
-		d, err := known(e, mac)
-		if err != nil {
-			return err
-		}
-		return give(e, d)
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case name == "forget":
-		return Forgotten{mac, true}, nil
-	}
-	return a.view(r, mac, false)
+	return Forgotten{mac, true}, a.changeDevice(r, mac, always((*enforcer.Engine).Forget))
 }
 
-// orders gives what an order of somebody does, nil where there is no such order.
-func orders(name, by string) func(*enforcer.Engine, *enforcer.Device) error {
-	always := func(f func(*enforcer.Engine, *enforcer.Device)) func(*enforcer.Engine, *enforcer.Device) error {
-		return func(e *enforcer.Engine, d *enforcer.Device) error { f(e, d); return nil }
-	}
-	restrict := func(f func(*enforcer.Engine, *enforcer.Device)) func(*enforcer.Engine, *enforcer.Device) error {
-		return func(e *enforcer.Engine, d *enforcer.Device) error {
-			if e.View(d, false).State == enforcer.StatusTrusted {
-				return fail(http.StatusConflict, "%s is listed in lan.trusted and so never put under policy", d.MAC)
-			}
-			f(e, d)
-			return nil
+// always is an order that can't be wrong.
+func always(f func(*enforcer.Engine, *enforcer.Device)) steer {
+	return func(e *enforcer.Engine, d *enforcer.Device) error { f(e, d); return nil }
+}
+
+// restrict is an order that is none to give about who is trusted.
+func restrict(f func(*enforcer.Engine, *enforcer.Device)) steer {
+	return func(e *enforcer.Engine, d *enforcer.Device) error {
+		if e.View(d, false).State == enforcer.StatusTrusted {
+			return fail(http.StatusConflict, "%s is listed in lan.trusted and so never put under policy", d.MAC)
 		}
+		f(e, d)
+		return nil
 	}
-	switch name {
-	case "approve":
-		return func(e *enforcer.Engine, d *enforcer.Device) error {
-			if err := e.Approve(d, by); err != nil {
-				return fail(http.StatusConflict, "%v", err)
-			}
-			return nil
-		}
-	case "hold":
-		return hold
-	case "quarantine":
-		return restrict((*enforcer.Engine).Quarantine)
-	case "release":
-		return always((*enforcer.Engine).Release)
-	case "forget":
-		return always((*enforcer.Engine).Forget)
-	case "observe", "enforce":
-		return restrict(func(e *enforcer.Engine, d *enforcer.Device) { e.SetMode(d, name) })
-	}
-	return nil
+}
+
+// mode is the order to observe or to enforce.
+func mode(name string) steer {
+	return restrict(func(e *enforcer.Engine, d *enforcer.Device) { e.SetMode(d, name) })
 }
 
 func hold(e *enforcer.Engine, d *enforcer.Device) error {
@@ -211,6 +185,7 @@ type Assignment struct {
 	Source    string  `json:"source,omitempty"`    // admin, if it isn't qr or x509
 	Mudsigner []byte  `json:"mudsigner,omitempty"` // DER Name, of x509
 	QR        *QRText `json:"qr,omitempty"`
+	Code      string  `json:"code,omitempty"` // text of a QR code, in place of all others
 }
 
 // QRText is what a QR code says besides the URL.
@@ -227,7 +202,12 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 	if err := readBody(body, &b, like); err != nil {
 		return ann, err
 	}
-	if b.URL == nil {
+	switch {
+	case b.Code != "" && (b.URL != nil || b.Source != "" || b.Mudsigner != nil || b.QR != nil):
+		return ann, badRequest("code goes with nothing else")
+	case b.Code != "":
+		return codeAnnouncement(b.Code)
+	case b.URL == nil:
 		return ann, badRequest("the body must be one object %s", like)
 	}
 	if ann.URL, err = parseURL(*b.URL); err != nil {
@@ -252,6 +232,15 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 		return ann, badRequest("mudsigner is no DER Name")
 	}
 	return ann, nil
+}
+
+// codeAnnouncement reads the text of a QR code (RFC 9238).
+func codeAnnouncement(text string) (enforcer.Announcement, error) {
+	q, err := mud.ParseQR(text)
+	if err != nil {
+		return enforcer.Announcement{}, badRequest("the QR code: %v", err)
+	}
+	return enforcer.Announcement{URL: q.URL, Source: enforcer.SourceQR, Company: mud.Clean(q.Company, 255), Model: mud.Clean(q.Model, 255)}, nil
 }
 
 // parseURL reads a MUD URL; "" is none.

@@ -17,7 +17,7 @@ import (
 // Bounds of server-sent events.
 const (
 	maxStreams    = 16
-	streamBuffer  = 64 // events that a client may lag behind before it is dropped
+	streamBuffer  = 256 // events that a client may lag behind before it is dropped
 	heartbeatTime = 15 * time.Second
 	retryTime     = 3 * time.Second // after which a client that lost us comes back
 	writeTime     = 10 * time.Second
@@ -41,7 +41,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	if err != nil {
-		a.write(w, nil, err)
+		reply(w, nil, err)
 		return
 	}
 	s := &stream{w: w, ctl: http.NewResponseController(w), instance: a.instance}
@@ -49,7 +49,6 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set(instanceHeader, a.instance)
 	s.text("retry: %d\n\n", retryTime.Milliseconds())
 	s.send(enforcer.Event{Kind: enforcer.EventStatus})
 	for _, d := range missed {

@@ -30,6 +30,9 @@ type Options struct {
 	Engine *enforcer.Engine  // running
 	Host   func() HostStatus // the parts of the status that only the daemon knows
 	Judge  Judge
+	// History gives what was kept; nil: nothing is.
+	History func(enforcer.HistoryQuery) ([]enforcer.Record, error)
+	Auth    *Auth
 }
 
 // Judge says whether a MUD file that the administrator brought, with its detached signature or none, may be used.
@@ -52,12 +55,33 @@ const prefix = "/api/v1"
 func (a *api) routes() []route {
 	return []route{
 		{"GET /openapi.json", a.openAPI, 0},
+		{"GET /session", a.session, 0},
+		{"POST /session", a.logIn, 0},
+		{"DELETE /session", a.logOut, 0},
+		{"POST /setup", a.setup, 0},
 		{"GET /status", a.status, 0},
 		{"GET /devices", a.devices, 0},
 		{"GET /devices/{mac}", a.device, 0},
 		{"POST /devices/{mac}/assign", a.assign, 0},
 		{"POST /devices/{mac}/certificate", a.certificate, 0},
-		{"POST /devices/{mac}/{order}", a.order, 0},
+		{"POST /devices/{mac}/approve", a.approve, 0},
+		{"POST /devices/{mac}/pause", a.pause, 0},
+		{"POST /devices/{mac}/resume", a.resume, 0},
+		{"POST /devices/{mac}/hold", a.order(hold), 0},
+		{"POST /devices/{mac}/quarantine", a.order(restrict((*enforcer.Engine).Quarantine)), 0},
+		{"POST /devices/{mac}/release", a.order(always((*enforcer.Engine).Release)), 0},
+		{"POST /devices/{mac}/forget", a.forget, 0},
+		{"POST /devices/{mac}/observe", a.order(mode("observe")), 0},
+		{"POST /devices/{mac}/enforce", a.order(mode("enforce")), 0},
+		{"PUT /devices/{mac}/name", a.rename, 0},
+		{"GET /devices/{mac}/exceptions", a.exceptions, 0},
+		{"POST /devices/{mac}/exceptions", a.except, 0},
+		{"DELETE /devices/{mac}/exceptions/{id}", a.revoke, 0},
+		{"GET /devices/{mac}/report", a.deviceReport, 0},
+		{"GET /report", a.report, 0},
+		{"GET /attempts", a.attempts, 0},
+		{"GET /waiting", a.waiting, 0},
+		{"GET /history", a.history, 0},
 		{"GET /denials", a.denials, 0},
 		{"GET /explain", a.explain, 0},
 		{"GET /overlays", a.overlays, 0},
@@ -86,7 +110,11 @@ func Handler(o Options) http.Handler {
 	guard.SetDenyHandler(a.answer(func(*http.Request) (any, error) {
 		return nil, fail(http.StatusForbidden, "requests from another site are refused")
 	}, maxBody))
-	return guarding(guard.Handler(a.route(mux)))
+	inner := guarding(guard.Handler(a.route(mux)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(instanceHeader, a.instance)
+		inner.ServeHTTP(w, r)
+	})
 }
 
 // route answers in JSON also where the mux has nothing that fits.
@@ -99,7 +127,7 @@ func (a *api) route(mux *http.ServeMux) http.Handler {
 		}
 		probe := &codeOnly{ResponseWriter: w, code: http.StatusNotFound}
 		h.ServeHTTP(probe, r) // sets the Allow header of a 405
-		a.write(w, nil, fail(probe.code, "%s", http.StatusText(probe.code)+": "+r.Method+" "+mud.Clean(r.URL.Path, 100)))
+		reply(w, nil, fail(probe.code, "%s", http.StatusText(probe.code)+": "+r.Method+" "+mud.Clean(r.URL.Path, 100)))
 	})
 }
 
@@ -123,27 +151,29 @@ func (a *api) answer(f endpoint, limit int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		v, err := f(r)
-		a.write(w, v, err)
+		reply(w, v, err)
 	}
 }
 
-func (a *api) write(w http.ResponseWriter, v any, err error) {
+// reply sends v, or the error.
+func reply(w http.ResponseWriter, v any, err error) {
+	h := w.Header()
 	code, kind := http.StatusOK, "application/json"
 	if err != nil {
 		code, kind = http.StatusInternalServerError, "application/problem+json"
 		if f, ok := errors.AsType[*failure](err); ok {
 			code = f.code
+			if f.wait > 0 {
+				h.Set("Retry-After", strconv.Itoa(int(f.wait.Seconds())+1))
+			}
 		}
 		v = Problem{"about:blank", http.StatusText(code), code, mud.Clean(err.Error(), 1000)}
 	}
-	h := w.Header()
-	if p, ok := v.(page); ok {
-		v = p.items
-		p.link(h)
+	if x, ok := v.(interface{ header(http.Header) any }); ok {
+		v = x.header(h)
 	}
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-store")
-	h.Set(instanceHeader, a.instance)
 	w.WriteHeader(code)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -162,12 +192,18 @@ type Problem struct {
 type failure struct {
 	code int
 	text string
+	wait time.Duration // until it is worth trying again
 }
 
 func (f *failure) Error() string { return f.text }
 
 func fail(code int, format string, args ...any) error {
-	return &failure{code, fmt.Sprintf(format, args...)}
+	return &failure{code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// tooSoon is the answer to who tries too often.
+func tooSoon(wait time.Duration) error {
+	return &failure{http.StatusTooManyRequests, fmt.Sprintf("too many tries; the next may come in %v", (wait + time.Second).Truncate(time.Second)), wait}
 }
 
 func badRequest(format string, args ...any) error {

@@ -178,7 +178,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/api/v1/status", "", 405, "Method Not Allowed"},
 		{"GET", lamp + "/quarantine", "", 405, "Method Not Allowed"},
 		{"DELETE", lamp, "", 405, "Method Not Allowed"},
-		{"POST", lamp + "/explode", "", 404, "no order"},
+		{"POST", lamp + "/explode", "", 404, "Not Found"},
 		{"GET", "/api/v1/devices/lamp", "", 400, "not an Ethernet address"},
 		{"GET", "/api/v1/devices/02:00:5e:10:00:ff", "", 404, "no device"},
 		{"POST", "/api/v1/devices/02:00:5e:10:00:ff/quarantine", "", 404, "no device"},

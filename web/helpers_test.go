@@ -33,7 +33,10 @@ type bench struct {
 	engine *enforcer.Engine
 	kernel *enforcer.Memory
 	refuse atomic.Bool // the kernel refuses changes
+	auth   *Auth
+	now    atomic.Int64 // what was added to the clock of auth
 	http   http.Handler
+	doc    *document
 }
 
 // fetcher has one profile on its disk.
@@ -57,7 +60,7 @@ func newBench(t testing.TB) *bench {
 	must(t, err)
 	doc := enforcer.Verified{URL: profile.URL, SHA256: "5a", Profile: profile, Problems: problems, Signer: "CN=Lamp",
 		NextRefresh: time.Now().Add(time.Hour)}
-	b := &bench{t: t, kernel: &enforcer.Memory{}}
+	b := &bench{t: t, kernel: &enforcer.Memory{}, doc: readDocument(t)}
 	b.kernel.Fail = func(enforcer.Delta) error {
 		if b.refuse.Load() {
 			return errors.New("no buffer space")
@@ -77,11 +80,15 @@ func newBench(t testing.TB) *bench {
 	done := make(chan error, 1)
 	go func() { done <- b.engine.Run(ctx) }()
 	t.Cleanup(func() { stop(); must(t, <-done) })
+	b.auth, err = NewAuth(AuthConfig{Dir: t.TempDir(), Hosts: []string{"router.home.arpa"}, MetricsToken: "0123456789abcdef",
+		Write: func(name string, data []byte) error { return os.WriteFile(name, data, 0o600) },
+		Now:   func() time.Time { return time.Now().Add(time.Duration(b.now.Load())) }}, true)
+	must(t, err)
 	b.http = Handler(Options{Engine: b.engine, Host: func() HostStatus {
 		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
 			Gaps:     []enforcer.Gap{{What: "of the host", Why: "a test"}},
 			Counters: HostCounters{Notified: []Notified{{Target: "mqtt", Sent: 7}}}}
-	}})
+	}, Auth: b.auth})
 	b.sighted(dhcp.Sighting{MAC: mac(t, lampMAC), Kind: dhcp.Bound, Source: dhcp.SourceDHCPv4, Addr: netip.MustParseAddr("192.168.1.50"), URL: lampURL})
 	b.sighted(dhcp.Sighting{MAC: mac(t, plugMAC), Kind: dhcp.Seen, Hostname: "plug\x1b[31m\nroot"})
 	b.sighted(dhcp.Sighting{MAC: trusted, Kind: dhcp.Seen})
@@ -108,6 +115,7 @@ func (b *bench) ask(method, target, body string, code int, v any) {
 	if ct := w.Header().Get("Content-Type"); ct != "application/json" && (code < 400 || ct != "application/problem+json") {
 		b.t.Errorf("%s %s: Content-Type %q", method, target, ct)
 	}
+	b.described(method, target, code, raw)
 	if err := json.Unmarshal(raw, v); err != nil {
 		b.t.Fatalf("%s %s: %v: %s", method, target, err, raw)
 	}

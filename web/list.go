@@ -18,10 +18,11 @@ type page struct {
 	next  string // "" for the last
 }
 
-func (p page) link(h http.Header) {
+func (p page) header(h http.Header) any {
 	if p.next != "" {
 		h.Set("Link", "<"+p.next+`>; rel="next"`)
 	}
+	return p.items
 }
 
 // span is what part of a list a request asks for.

@@ -137,20 +137,12 @@ func Peer(c net.Conn) (cred syscall.Ucred, err error) {
 	return cred, errors.Join(cerr, err)
 }
 
-type peerKey struct{}
-
 // withPeer notes in a connection's context whose it is, for the record of what he decides.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	if cred, err := Peer(c); err == nil {
-		return context.WithValue(ctx, peerKey{}, fmt.Sprintf("uid %d", cred.Uid))
+		return context.WithValue(ctx, callerKey{}, caller{who: fmt.Sprintf("uid %d", cred.Uid), local: true})
 	}
 	return ctx
-}
-
-// by names who makes a request.
-func by(r *http.Request) string {
-	who, _ := r.Context().Value(peerKey{}).(string)
-	return who
 }
 
 // Serve answers on ln until ctx ends, and closes it.

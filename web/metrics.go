@@ -34,7 +34,7 @@ func (a *api) metrics(w http.ResponseWriter, r *http.Request) {
 		err = a.do(r, func(e *enforcer.Engine) { sum, t = e.Summary(), e.Totals() })
 	}
 	if err != nil {
-		a.write(w, nil, err)
+		reply(w, nil, err)
 		return
 	}
 	var x exposition
@@ -46,7 +46,6 @@ func (a *api) metrics(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", expositionType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write(x.Bytes())
 }
 

@@ -17,6 +17,7 @@ import (
 type Status struct {
 	Version string         `json:"version"`
 	Started time.Time      `json:"started"`
+	Now     time.Time      `json:"now"` // by this host's clock
 	Kernel  Kernel         `json:"kernel"`
 	Tables  []string       `json:"tables"`
 	Sources []Source       `json:"sources"`
@@ -24,6 +25,15 @@ type Status struct {
 	Held    int            `json:"held"`
 	Repairs int            `json:"repairs"` // how often somebody else's change of our tables was undone
 	Gaps    []enforcer.Gap `json:"gaps"`
+	Web     WebStatus      `json:"web"`
+}
+
+// WebStatus is the state of the web server.
+type WebStatus struct {
+	URL   string `json:"url"`                  // of the pages; "" where the server is off
+	State string `json:"state"`                // listening, off, or why not
+	Setup bool   `json:"setup"`                // no password is set yet
+	Token string `json:"token_file,omitempty"` // where the token is that the first use needs
 }
 
 // HostStatus is the part of the status that the daemon knows and the engine does not.
@@ -33,6 +43,7 @@ type HostStatus struct {
 	Tables   []string
 	Sources  []Source
 	Gaps     []enforcer.Gap
+	Web      WebStatus
 	Counters HostCounters // for /metrics
 }
 
@@ -56,7 +67,7 @@ func (a *api) status(r *http.Request) (any, error) {
 		return nil, err
 	}
 	host := a.Host() // outside the loop: it may take locks of its own
-	s := Status{Version: host.Version, Kernel: host.Kernel, Tables: orEmpty(host.Tables), Sources: orEmpty(host.Sources)}
+	s := Status{Version: host.Version, Kernel: host.Kernel, Tables: orEmpty(host.Tables), Sources: orEmpty(host.Sources), Web: host.Web, Now: time.Now().UTC()}
 	err := a.do(r, func(e *enforcer.Engine) {
 		sum := e.Summary()
 		s.Started, s.Devices, s.Held, s.Repairs = sum.Started, sum.Devices, sum.Held, sum.Repairs

@@ -39,7 +39,7 @@ func stateTone(s enforcer.Status) tone {
 	switch s {
 	case enforcer.StatusEnforced:
 		return good
-	case enforcer.StatusHeld, enforcer.StatusObserved, enforcer.StatusFetching:
+	case enforcer.StatusHeld, enforcer.StatusObserved, enforcer.StatusFetching, enforcer.StatusPaused:
 		return poor
 	case enforcer.StatusFailed, enforcer.StatusQuarantined:
 		return bad

@@ -13,10 +13,11 @@ import (
 
 // host is this host's part of the status.
 func (d *daemon) host() web.HostStatus {
+	pages := d.webStatus()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	bridge := bridgeMode(d.features, d.lan)
-	s := web.HostStatus{Version: version, Kernel: web.Kernel{Queue: d.features.Queue, Bridge: string(bridge),
+	s := web.HostStatus{Version: version, Web: pages, Kernel: web.Kernel{Queue: d.features.Queue, Bridge: string(bridge),
 		BrNetfilter: d.features.BrNetfilter, Fib: d.features.Fib}, Tables: []string{"inet " + enforcer.TableName}}
 	if bridge != enforcer.BridgeNone {
 		s.Tables = append(s.Tables, "bridge "+enforcer.TableName)
@@ -46,8 +47,8 @@ func (d *daemon) host() web.HostStatus {
 		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
 	}
 	s.Counters = d.counters()
-	if d.cfg.HTTP.Listen != "" {
-		gap("http.listen", "this version has no web server")
+	if s.Web.State != "listening" && s.Web.State != "off" {
+		gap("web server", s.Web.State)
 	}
 	return s
 }

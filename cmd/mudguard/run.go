@@ -25,6 +25,7 @@ import (
 	"mudguard/enforcer"
 	"mudguard/enforcer/answers"
 	"mudguard/enforcer/kernel"
+	"mudguard/history"
 	"mudguard/mud"
 	"mudguard/mud/fetch"
 	"mudguard/notify"
@@ -141,12 +142,16 @@ type daemon struct {
 	news     *notify.Notifier
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
+	auth     *web.Auth
+	authErr  error          // why it must not be asked
+	history  *history.Store // nil: there is none
 
 	mu      sync.Mutex
 	lan     []enforcer.LANInterface
 	missing []string
 	sources map[string]*web.Source
 	loadErr error
+	web     string // state of the web server
 }
 
 // runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force; the LAN is
@@ -210,6 +215,7 @@ func (d *daemon) setUp() error {
 	if err != nil {
 		return err
 	}
+	d.auth, d.authErr = newAuth(d.cfg)
 	files := store{d.cfg.StateDir}
 	saved, err := files.load()
 	if err != nil {
@@ -219,10 +225,12 @@ func (d *daemon) setUp() error {
 	d.configureNames(site)
 	hostname, _ := os.Hostname() // "" names no gateway
 	d.news = notify.New(d.cfg.Notify, notify.Gateway{Name: mud.Clean(hostname, 64), Version: version}, d.log)
+	past := d.openHistory()
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
-		Counts: d.nft.Counts, Tell: d.news.Tell,
+		Counts: d.nft.Counts, Record: d.record, Tell: d.news.Tell,
 	})
+	d.engine.Recall(past)
 	return nil
 }
 
@@ -253,9 +261,14 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	g.Go(func() error {
-		return web.Serve(ctx, ln, web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring}))
-	})
+	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, History: d.past, Auth: d.auth})
+	g.Go(func() error { return web.Serve(ctx, ln, api) })
+	if d.cfg.HTTP.Listen != "" {
+		guarded := d.auth.Guard(api)
+		g.Go(func() error {
+			return d.serveWeb(ctx, func(ctx context.Context, ln net.Listener) error { return web.Serve(ctx, ln, guarded) })
+		})
+	}
 }
 
 func (d *daemon) onError(part string) func(error) {

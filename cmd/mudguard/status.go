@@ -23,6 +23,7 @@ func (c *cli) printStatus(s web.Status) {
 		"devices", fmt.Sprintf("%d, of which held: %d", s.Devices, s.Held),
 		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Bridge),
 		"tables", strings.Join(s.Tables, ", "),
+		"pages", webText(s.Web),
 		"repairs", fmt.Sprintf("%d (our tables were changed by somebody else and put right)", s.Repairs))
 	rows := [][]string{}
 	for _, src := range s.Sources {
@@ -39,4 +40,15 @@ func (c *cli) printStatus(s web.Status) {
 	for _, g := range s.Gaps {
 		c.say("  - %s: %s", g.What, g.Why)
 	}
+}
+
+func webText(w web.WebStatus) string {
+	text := w.State
+	if w.URL != "" {
+		text = w.URL + " (" + w.State + ")"
+	}
+	if w.Setup && w.URL != "" {
+		text += "; no password is set yet: mudguard password, or open the pages and give the token in " + w.Token
+	}
+	return text
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/nftables"
@@ -114,8 +115,11 @@ func (b *batch) elements(t *nftables.Table, all []enforcer.SetElements, del bool
 			return err
 		}
 		for _, chunk := range chunks {
+			if del && se.Set.HasTTL { // it may have run out by now: adding it first makes the deletion succeed
+				err = b.c.SetAddElements(set, chunk)
+			}
 			if del {
-				err = b.c.SetDeleteElements(set, chunk)
+				err = errors.Join(err, b.c.SetDeleteElements(set, chunk))
 			} else {
 				err = b.c.SetAddElements(set, chunk)
 			}
