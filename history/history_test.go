@@ -120,7 +120,7 @@ func TestSpace(t *testing.T) {
 	dir := t.TempDir()
 	const most = 128 << 10
 	s := open(t, dir, most)
-	for n := range 2000 {
+	for n := range 600 {
 		if err := s.Append(hour(n)); err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestSpace(t *testing.T) {
 	if n := diskUse(t, dir); n > most || n < most/2 {
 		t.Errorf("%d bytes on the disk", n)
 	}
-	if list := ask(t, s, enforcer.HistoryQuery{}); len(list) < 100 || list[0].ID != 6000 {
+	if list := ask(t, s, enforcer.HistoryQuery{}); len(list) < 100 || list[0].ID != 1800 {
 		t.Errorf("%d records, the last is %d", len(list), list[0].ID)
 	}
 	var flood []enforcer.Record
