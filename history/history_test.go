@@ -106,6 +106,9 @@ func TestCut(t *testing.T) {
 		if want := 3 + strings.Count(string(after[len(before):cut]), "\n"); kept != want {
 			t.Fatalf("cut at %d: %d records, want %d", cut, kept, want)
 		}
+		if cut%16 != 0 && cut != len(after) { // writing is slow
+			continue
+		}
 		if err := s.Append(hour(3)); err != nil {
 			t.Fatal(err)
 		}
