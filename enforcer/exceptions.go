@@ -167,7 +167,7 @@ func (e *Engine) Allow(d *Device, p Permit, length time.Duration, note, by strin
 	for slices.ContainsFunc(d.Exceptions, func(other Exception) bool { return other.ID == v.ID }) {
 		v.ID += "x"
 	}
-	d.Exceptions, e.dirty = append(d.Exceptions, v.Exception), true
+	d.Exceptions, d.beyondIDs, e.dirty = append(d.Exceptions, v.Exception), "", true
 	return v, nil
 }
 
@@ -191,7 +191,7 @@ func (e *Engine) Revoke(d *Device, id string) error {
 	if i < 0 {
 		return fmt.Errorf("%s has no exception %s", d.MAC, mud.Clean(id, 20))
 	}
-	d.Exceptions, e.dirty = slices.Delete(slices.Clone(d.Exceptions), i, i+1), true
+	d.Exceptions, d.beyondIDs, e.dirty = slices.Delete(slices.Clone(d.Exceptions), i, i+1), "", true
 	return nil
 }
 
@@ -237,11 +237,11 @@ func (d *Device) beyond(now time.Time) *Overlay {
 	}
 	key := strings.Join(ids, " ")
 	switch {
-	case key == d.beyondIDs:
-		return d.overlay
 	case key == "":
 		d.beyondIDs, d.overlay = "", nil
 		return nil
+	case key == d.beyondIDs:
+		return d.overlay
 	}
 	p := mud.Profile{FromDevice: &mud.Policy{}, ToDevice: &mud.Policy{}}
 	for _, x := range d.Exceptions {

@@ -110,7 +110,7 @@ func (e *Engine) explain(d *Device, f Flow, in bool, name string, res Result) Ex
 	what := e.flowText(d, f, in, name)
 	switch {
 	case res.Accept && isObserved(res.Logged):
-		x.Reason = what + " is let pass and listed, since the device is only observed; " + e.allowance(d)
+		x.Reason = what + " is let pass and listed, since " + pick(d.paused(e.Now()), "its policy is paused; ", "the device is only observed; ") + e.allowance(d)
 	case res.Accept && ace != nil:
 		x.Reason = fmt.Sprintf("%s is allowed by ACE %s of ACL %s: %s", what, clean(ace.Name), clean(ace.ACL), describeACE(ace))
 	case res.Accept:

@@ -415,7 +415,7 @@ func (e *Engine) Repair() {
 		e.Log.Error("tables not checked", "err", err)
 		return
 	}
-	if !Diff(e.have, was).Empty() {
+	if !Diff(was, e.have).Empty() { // what times out by itself, nobody changed
 		e.repairs++
 		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
 		if e.Tell != nil {

@@ -106,6 +106,9 @@ func TestCut(t *testing.T) {
 		if want := 3 + strings.Count(string(after[len(before):cut]), "\n"); kept != want {
 			t.Fatalf("cut at %d: %d records, want %d", cut, kept, want)
 		}
+		if cut%16 != 0 && cut != len(after) { // writing is slow
+			continue
+		}
 		if err := s.Append(hour(3)); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +123,7 @@ func TestSpace(t *testing.T) {
 	dir := t.TempDir()
 	const most = 128 << 10
 	s := open(t, dir, most)
-	for n := range 2000 {
+	for n := range 600 {
 		if err := s.Append(hour(n)); err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +131,7 @@ func TestSpace(t *testing.T) {
 	if n := diskUse(t, dir); n > most || n < most/2 {
 		t.Errorf("%d bytes on the disk", n)
 	}
-	if list := ask(t, s, enforcer.HistoryQuery{}); len(list) < 100 || list[0].ID != 6000 {
+	if list := ask(t, s, enforcer.HistoryQuery{}); len(list) < 100 || list[0].ID != 1800 {
 		t.Errorf("%d records, the last is %d", len(list), list[0].ID)
 	}
 	var flood []enforcer.Record

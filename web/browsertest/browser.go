@@ -157,7 +157,7 @@ func (p *Tab) Do(actions ...chromedp.Action) {
 func (p *Tab) said() (text string) {
 	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
 	defer cancel()
-	_ = chromedp.Run(ctx, chromedp.Evaluate(`document.body.innerText`, &text))
+	_ = chromedp.Run(ctx, chromedp.Evaluate(`document.body.innerText.slice(0, 3000)`, &text))
 	return text
 }
 
@@ -252,7 +252,11 @@ func (p *Tab) Picture(name string) {
 		return
 	}
 	var png []byte
-	p.Do(chromedp.FullScreenshot(&png, 100))
+	shoot := chromedp.FullScreenshot(&png, 100)
+	if Eval[int](p, `document.documentElement.scrollHeight`) > 6000 { // nobody looks at so much
+		shoot = chromedp.CaptureScreenshot(&png)
+	}
+	p.Do(shoot)
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
 		p.Fatal(err)
 	}
