@@ -22,9 +22,10 @@ func TestNews(t *testing.T) {
 	url := l.cloud.publish("lamp", p)
 	l.cloud.name("evil.example", netip.MustParseAddr(evilAddr))
 	l.dnsmasq()
-	l.file("mqtt.users", "mud:"+mosquittoHash+"\n", 0o644)
+	users := filepath.Join(l.dir, "mqtt.users")
+	l.gw.in(t, "mosquitto_passwd -b -c "+users+" mud secret")
 	launch(t, l.gw, "mosquitto", "-c", l.file("mqtt.conf", fmt.Sprintf("listener 1883 127.0.0.1\nuser root\nallow_anonymous false\npassword_file %s\n",
-		filepath.Join(l.dir, "mqtt.users")), 0o644))
+		users), 0o644))
 	await(t, "the broker listens", patience, func() string {
 		c, err := l.gw.dial("tcp", "127.0.0.1:1883")
 		if err != nil {
@@ -85,9 +86,6 @@ func TestNews(t *testing.T) {
 	l.daemon.kill()
 	told("mudguard/status offline")
 }
-
-// mosquittoHash is mosquitto_passwd's of "secret".
-const mosquittoHash = "$7$101$oMpLatBwdseIhK26$cI7HnD2vEpR3olMx5A8qSPuHytVYJ3c1zvdZSdrr1AR9j55O7OLiiWxbV+sZTLEL/N5/YhFNHkTKeEGXyReUfA=="
 
 // metrics asks for the metrics on the unix socket.
 func (l *lab) metrics() string {

@@ -128,8 +128,8 @@ func one[T any](dst *T, v value[T]) reader {
 	}
 }
 
-// secret is one for a value that may hold a secret: a wrong one is not shown.
-func secret[T any](dst *T, v value[T]) reader {
+// hidden is one for a value that may hold a secret: a wrong one is not shown.
+func hidden[T any](dst *T, v value[T]) reader {
 	return func(d *decoder, at string, n ast.Node) {
 		if s, ok := scalarOf(n); ok {
 			if got, err := v.parse(s); err == nil {

@@ -11,16 +11,6 @@ import (
 
 func news() value[News] { return enum(NewDevice, Hold, Denial, Repaired) }
 
-// orNone takes "" besides.
-func orNone(v value[string]) value[string] {
-	return value[string]{`"" for none, or ` + v.want, func(s scalar) (string, error) {
-		if s.kind == text && s.text == "" {
-			return "", nil
-		}
-		return v.parse(s)
-	}}
-}
-
 func shortText() value[string] {
 	return plain("a text of at most 100 characters", func(s string) (string, bool) {
 		return s, len(s) <= 100 && !strings.ContainsFunc(s, unicode.IsControl)

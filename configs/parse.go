@@ -128,7 +128,7 @@ const maxWebhooks = 8
 
 func (w *Webhook) keys() []key {
 	return []key{
-		{"url", secret(&w.URL, webhookURL())},
+		{"url", hidden(&w.URL, webhookURL())},
 		{"events", list(&w.Events, news())},
 		{"token_file", one(&w.TokenFile, filePath())},
 		{"ca_file", one(&w.CAFile, filePath())},
@@ -137,12 +137,12 @@ func (w *Webhook) keys() []key {
 
 func (m *MQTT) keys() []key {
 	return []key{
-		{"broker", secret(&m.Broker, brokerURL())},
+		{"broker", hidden(&m.Broker, brokerURL())},
 		{"username", one(&m.Username, shortText())},
-		{"password_file", one(&m.PasswordFile, orNone(filePath()))},
+		{"password_file", one(&m.PasswordFile, orEmpty(filePath()))},
 		{"topic", one(&m.Topic, topic())},
-		{"discovery_prefix", one(&m.DiscoveryPrefix, orNone(topic()))},
-		{"ca_file", one(&m.CAFile, orNone(filePath()))},
+		{"discovery_prefix", one(&m.DiscoveryPrefix, orEmpty(topic()))},
+		{"ca_file", one(&m.CAFile, orEmpty(filePath()))},
 		{"events", list(&m.Events, news())},
 	}
 }
@@ -164,6 +164,6 @@ func (h *HTTP) keys() []key {
 		{"cert_file", one(&h.CertFile, orEmpty(filePath()))},
 		{"key_file", one(&h.KeyFile, orEmpty(filePath()))},
 		{"allow_wan", one(&h.AllowWAN, boolean())},
-		{"metrics_token", one(&h.MetricsToken, orEmpty(bearerToken()))},
+		{"metrics_token", hidden(&h.MetricsToken, orEmpty(secret()))},
 	}
 }

@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"cmp"
 	"fmt"
 
 	"mudguard/dhcp"
@@ -49,14 +50,16 @@ func (e *Engine) waits(d *Device) (Waiting, bool) {
 		return w, false
 	case !d.Pending.IsZero():
 		w.Kind, w.URL = WaitingURL, d.Pending.String()
-		if next := e.profiles[d.Pending]; next != nil && next.doc != nil {
-			e.offers(&w, p, next.doc)
+		if next := e.profiles[d.Pending]; next != nil && cmp.Or(next.doc, next.heldFile) != nil {
+			e.offers(&w, p, cmp.Or(next.doc, next.heldFile))
 		}
 		return w, true
 	case d.URL.IsZero() || p == nil:
 		return w, false
 	case p.held != "":
-		w.SHA256 = p.held
+		if w.SHA256 = p.held; p.heldFile != nil {
+			e.offers(&w, p, p.heldFile)
+		}
 		return w, true
 	case p.waiting != nil:
 		w.Reason = mud.Clean(p.why, 1000)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -43,7 +44,8 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 		options = append(options, chromedp.Flag(flag, true))
 	}
 	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, end = chromedp.NewContext(ctx)
+	quiet := func(string, ...any) {} // it does not know all events of this browser, and says so
+	ctx, end = chromedp.NewContext(ctx, chromedp.WithErrorf(quiet))
 	return ctx, chromedp.Run(ctx)
 })
 
@@ -199,20 +201,30 @@ func (p *tab) visit(hash, title string) {
 	p.until(fmt.Sprintf(`document.querySelector("main h1")?.textContent.includes(%s)`, quoted(title)))
 }
 
-// press clicks the button that says so, where one can see it: in the dialog, if there is one.
-func (p *tab) press(label string) {
+// press clicks the button that says so, once it is there, enabled and not covered: in the dialog, if there is one. Looking and
+// clicking are one step, as the page may make it anew at any time.
+func (p *tab) press(label string) { p.Helper(); p.pressIn("", label) }
+
+// pressIn clicks a button in the first element of a kind that says something.
+func (p *tab) pressIn(says, label string) {
 	p.Helper()
-	where := ""
-	if eval[bool](p, `!!document.querySelector("dialog")`) {
-		where = "//dialog"
-	}
-	p.do(chromedp.Click(fmt.Sprintf(`%s//button[normalize-space(.)=%q]`, where, label), chromedp.BySearch, chromedp.NodeVisible))
+	p.until(fmt.Sprintf(`(() => {
+		const within = document.querySelector("dialog") ?? [...document.querySelectorAll(%[1]s ? "article, tr, li" : "body")].find((e) => e.textContent.includes(%[1]s));
+		const button = [...within?.querySelectorAll("button") ?? []].find((b) => b.textContent === %[2]s && !b.disabled && b.checkVisibility());
+		if (!button) return false;
+		button.scrollIntoView({ block: "center" });
+		const box = button.getBoundingClientRect();
+		if (!button.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2))) return false;
+		button.click();
+		return true;
+	})()`, quoted(says), quoted(label)))
 }
 
-// fill writes into a field.
+// fill writes into a field, as somebody who types.
 func (p *tab) fill(selector, text string) {
 	p.Helper()
-	p.do(chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	p.until(fmt.Sprintf(`(() => { const f = document.querySelector(%s); f?.focus(); f?.select(); return !!f; })()`, quoted(selector)))
+	p.do(input.InsertText(text))
 }
 
 // barriers fails for what axe-core finds.

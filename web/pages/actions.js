@@ -15,6 +15,7 @@ export function difference(w) {
   if (w.newly_allows?.length || w.no_longer_allows?.length) {
     return [list("It would newly be able to", "more", w.newly_allows), list("It would no longer be able to", "less", w.no_longer_allows)];
   }
+  if (!w.allows) return [p("What it would allow is not known: the file could not be read yet. Approve it only if you know it from elsewhere.")];
   const allows = text(w.allows, 2000).split(", ").filter((s) => s && s !== "nothing");
   return allows.length ? [list("It would be able to", "more", allows)] : [p("It would be allowed nothing besides DHCP, DNS and the time of this network.")];
 }

@@ -87,12 +87,18 @@ function exceptions(d, after) {
       button("Remove", doing(async () => { await removeException(d, x.id); await after(); }, "Removed: it is denied again."), "small")))));
 }
 
+// open lists the addresses of a name that are open now, and until when if no answer renews them.
+function open(n) {
+  if (!n.addresses?.length) return el("span", { class: "muted" }, "none yet: it has not asked for this name");
+  const all = n.addresses.map((x, i) => el("div", {}, said(x), n.until?.[i] ? el("span", { class: "muted" }, " closes ", when(n.until[i])) : null));
+  return all.length <= 6 ? all : [...all.slice(0, 4), el("details", {}, el("summary", {}, `${all.length - 4} more`), all.slice(4))];
+}
+
 function names(list) {
   if (!list.length) return [];
   return section("Names and their addresses", table("Names", ["Name", "Open addresses"], list.map((n) => row([
     el("th", { scope: "row", role: "rowheader", class: "clip" }, said(n.name, "", 253)),
-    cell("Open addresses", n.addresses?.length ? n.addresses.map((x, i) => el("div", {}, said(x), n.until?.[i] ? el("span", { class: "muted" }, " for now; runs out ", when(n.until[i])) : null))
-      : el("span", { class: "muted" }, "none yet: it has not asked for this name")),
+    cell("Open addresses", open(n)),
   ])), "names"));
 }
 
@@ -104,7 +110,7 @@ function file(d) {
     ["It says", p ? said(p.systeminfo) : ""], ["URL", said(d.url, "", 400)], ["Announced by", sources[d.source] ?? said(d.source)],
     ["Signed by", p ? (p.signer ? said(p.signer, "", 300) : "nobody") : ""], ["Of", p ? when(p.last_update) : ""],
     ["Next look for a newer one", p ? when(p.next_refresh) : ""], ["SHA-256", p?.sha256 ? el("code", {}, said(p.sha256)) : ""],
-    ["Approved", d.approval?.by || d.approval?.at ? ["by ", said(d.approval.by), d.approval.at ? [" ", when(d.approval.at)] : ""] : ""],
+    ["Approved", d.approval ? ["by ", said(d.approval.by), " ", when(d.approval.time)] : ""],
     ["Another URL, waiting", d.pending_url ? said(d.pending_url, "", 400) : ""], ["URLs it had before", d.former_urls?.length ? said(d.former_urls.join(", "), "", 600) : ""],
   ]), d.problems?.length ? el("details", {}, el("summary", {}, many(d.problems.length, "remark"), " about the file"),
     el("ul", {}, d.problems.slice(0, 100).map((x) => el("li", {}, said(`${x.severity}: ${x.message}`, "", 400), " ", el("small", {}, said(x.path)))))) : null);

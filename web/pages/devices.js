@@ -32,7 +32,7 @@ function line(first) {
     put(name, said(nameOf(d)));
     fresh.hidden = !isNew(d);
     random.hidden = !d.private_mac;
-    put(about, said([makerOf(d), modelOf(d), d.hostname !== nameOf(d) && d.hostname].filter(Boolean).join(" · ") || d.mac));
+    put(about, said([makerOf(d), modelOf(d), ...[d.hostname, d.mac].filter((n) => n !== nameOf(d))].filter(Boolean).slice(0, 3).join(" · ")));
     put(state, chip(stateOf(d)));
     state.title = text(d.reason, 500);
     spark.update(d.activity);

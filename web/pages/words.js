@@ -100,7 +100,7 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 function ago(date) {
   const s = (date - Date.now()) / 1000;
   const steps = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [86400 * 60, "day", 86400], [Infinity, "month", 86400 * 30]];
-  if (Math.abs(s) < 45) return "just now";
+  if (Math.abs(s) < 45) return s > 5 ? "in less than a minute" : "just now";
   const [, unit, of] = steps.find(([most]) => Math.abs(s) < most);
   return relative.format(Math.round(s / of), unit);
 }
