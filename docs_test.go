@@ -91,7 +91,7 @@ func readRows(t *testing.T, name string) []row {
 }
 
 // rowID matches ids of rows as they are cited.
-var rowID = regexp.MustCompile(`\b(?:R\d{4}|RAU|RDHCP|RMX|RSUIT|RREP|T)-[A-Za-z0-9][A-Za-z0-9.]*(?:[-/][a-z0-9]+)*\b|\b[TNPRSF]\d{1,2}\b`)
+var rowID = regexp.MustCompile(`\b(?:R\d{4}|RAU|RDHCP|RMX|RSUIT|RREP|T)-[A-Za-z0-9][A-Za-z0-9.]*(?:[-/][a-z0-9]+)*\b|\bBBF-LAN\.FW\.[A-Z0-9.]*\d(?:-\d)?\b|\b[TNPRSF]\d{1,2}\b`)
 
 // decl is one top-level declaration of a Go file: what it cites and what it mentions.
 type decl struct {

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -116,4 +117,54 @@ func TestResumeAndExceptions(t *testing.T) {
 		l.flow(stays)
 		l.declares("revoked", d)
 	})
+}
+
+// The way of a household: observe, read the report, allow what is wanted, enforce. The report survives a restart, as the firewall log
+// does (BBF-LAN.FW.2-5).
+func TestObserveReportEnforce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, true)
+	d := l.device("dares")
+	l.dnsmasq()
+	l.start()
+	l.udhcpc(d, l.cloud.publish("dares", declared("dares")))
+	l.becomes(d, "enforced", "its profile is enforced")
+	l.order("name", d.mac, "Bob's lamp")
+	l.order("observe", d.mac)
+	l.try("observed", []probe{l.to("T -> W2", d.space, v4.host(12), 8883, true), l.to("T -> gateway's SSH", d.space, gateway, 22, true)})
+	var r struct {
+		Text  string
+		Flows []struct {
+			Device, Reason string
+			Count          int
+			Allow          struct {
+				Direction, Proto, Remote string
+				Port                     int
+			}
+		}
+	}
+	seen := func() string { l.decode(&r, "report", d.mac, "--json"); return pickText(len(r.Flows) == 2, "", r.Text) }
+	await(t, "both flows are reported", patience, seen)
+	l.daemon.signal(t, syscall.SIGTERM)
+	<-l.daemon.done
+	l.start()
+	if why := seen(); why != "" || !strings.Contains(r.Text, "would have denied these 2 flows") || r.Flows[0].Device != "Bob's lamp" || r.Flows[0].Count == 0 {
+		l.fatal("after the restart: %s %+v", why, r)
+	}
+	var log []struct{ Kind, Time string }
+	l.decode(&log, "history", "--kind", "denial", "--device", d.mac, "--json")
+	if len(log) < 2 || log[0].Kind != "denial" || log[0].Time == "" {
+		l.complain("the firewall log: %+v", log)
+	}
+	for _, f := range r.Flows {
+		if f.Allow.Port == 8883 {
+			l.order("allow", d.mac, f.Allow.Direction, f.Allow.Proto, f.Allow.Remote, "8883", "--for", "always")
+		}
+	}
+	l.order("enforce", d.mac)
+	l.try("enforced", []probe{l.to("T -> W1", d.space, v4.host(11), 8883, true), l.to("T -> W2", d.space, v4.host(12), 8883, true),
+		l.to("T -> W2 elsewhere", d.space, v4.host(12), 80, false), l.to("T -> gateway's SSH", d.space, gateway, 22, false)})
+	if out, errs, code := l.cli("attempts", "--device", d.mac); code != 0 || !strings.Contains(out, "no entry of its profile allows it") {
+		l.complain("attempts: exit %d, %s %s", code, out, errs)
+	}
 }

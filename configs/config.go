@@ -283,8 +283,8 @@ func Default() Config {
 		Classes:         Classes{WeakMembers: WeakApprove},
 		DNS:             DNS{MinTTL: time.Minute, Queue: 8520},
 		Denials:         Denials{NFLOGGroup: 8520, Rate: Rate{10, time.Second}},
-		HTTP:            HTTP{TLS: TLSAuto},
 		History:         History{MaxSize: 2 << 20},
+		HTTP:            HTTP{TLS: TLSAuto},
 		Log:             Log{Level: Info, Format: Text},
 		Notify:          Notify{MQTT: MQTT{Topic: "mudguard", DiscoveryPrefix: "homeassistant"}},
 	}

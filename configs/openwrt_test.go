@@ -53,7 +53,7 @@ gone'
 l_trusted=02:00:5e:10:00:01 l_fetch_ca=/a.pem l_private_host=mud.lan l_signature_ca='/b c'"'"'s: #.pem'
 l_local_network=10.0.0.0/8 l_resolver=10.0.0.1 l_private_name=lan
 o_unmanaged=block o_failed=allow o_onboarding=approve o_mode=observe o_on_exit=remove o_dialect=legacy
-o_mark=0x20000000 o_new_flows=5/minute o_burst=7 o_signatures=warn o_listen='[::1]:80' o_log_level=debug`)
+o_mark=0x20000000 o_new_flows=5/minute o_burst=7 o_signatures=warn o_listen='[::1]:80' l_web_host=router.lan o_tls=never o_web_cert=/c o_web_key=/k o_log_level=debug`)
 	got, err := Parse("uci", []byte(out))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -67,7 +67,7 @@ o_mark=0x20000000 o_new_flows=5/minute o_burst=7 o_signatures=warn o_listen='[::
 	want.Signatures = Signatures{Warn, []string{"/b c's: #.pem"}}
 	want.Classes.LocalNetworks = got.Classes.LocalNetworks
 	want.DNS.Resolvers, want.DNS.PrivateNames = got.DNS.Resolvers, []string{"lan"}
-	want.HTTP.Listen, want.Log.Level = "[::1]:80", Debug
+	want.HTTP, want.Log.Level = HTTP{Listen: "[::1]:80", Hosts: []string{"router.lan"}, TLS: TLSNever, CertFile: "/c", KeyFile: "/k"}, Debug
 	if !reflect.DeepEqual(got, want) || len(got.Classes.LocalNetworks) != 1 || len(got.DNS.Resolvers) != 1 {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -3,6 +3,7 @@ package enforcer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -112,6 +113,11 @@ func (s *attempts) drop(k AttemptKey) {
 	}
 }
 
+func (s *attempts) forget(mac dhcp.MAC) {
+	maps.DeleteFunc(s.list, func(k AttemptKey, _ *attempt) bool { return k.MAC == mac })
+	delete(s.of, mac)
+}
+
 // view shows one.
 func (a *attempt) view(k AttemptKey, now time.Time) Attempt {
 	k.Remote = a.remote
@@ -135,11 +141,23 @@ func (e *Engine) Attempts(mac dhcp.MAC, since, until time.Time) []Attempt {
 			out = append(out, a.view(k, e.Now()))
 		}
 	}
-	slices.SortFunc(out, func(a, b Attempt) int {
+	sortBy(out, func(a, b *Attempt) int {
 		return cmp.Or(b.Last.Compare(a.Last), slices.Compare(a.MAC[:], b.MAC[:]), cmp.Compare(a.Name, b.Name), a.Remote.Compare(b.Remote),
 			cmp.Compare(a.Port, b.Port), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Direction, b.Direction))
 	})
 	return out
+}
+
+// sortBy sorts large values by pointers to them: all kinds of pointers share one sort in the program, which must stay small.
+func sortBy[T any](list []T, order func(a, b *T) int) {
+	sorted := make([]*T, len(list))
+	for i, v := range list {
+		sorted[i] = &v
+	}
+	slices.SortStableFunc(sorted, order)
+	for i, p := range sorted {
+		list[i] = *p
+	}
 }
 
 // attempted counts a denial among those that are like it.
@@ -237,7 +255,7 @@ func (e *Engine) missing(d *Device, p *mud.Profile, f Flow, in bool, name string
 	switch {
 	case name != "" && e.admits(d, f, in, name):
 		return reasonExpired
-	case f.Dport != 0 && e.admits(d, turned, !in, ""):
+	case f.Dport != 0 && e.admits(d, turned, !in, name):
 		return reasonTurned
 	case e.site.OnLAN(other) && !e.site.OwnAddr(other) && grouped(p):
 		return reasonGroup

@@ -118,7 +118,7 @@ func (c *compiler) inet(out, in direction) {
 	c.checks(list, checkGateway, infraToGateway(), out.packets, toHere, c.sent)
 	if c.site.routed() {
 		in.rules, in.replies, in.packets = blind(in.rules), blind(in.replies), blind(in.packets)
-		c.checks(list, checkIn, c.infraToDevice(false), in.packets, turned(blind(out.rules)), c.received)
+		c.checks(list, checkIn, c.infraToDevice(false), in.packets, turned(anyMAC(out.rules)), c.received)
 		c.in(list, in, nil)
 	}
 }

@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -43,19 +44,7 @@ func describeProfile(p *mud.Profile) string {
 // describeACE puts one ACE into a few words: "tcp/443 with cloud.example".
 func describeACE(a *mud.ACE) string {
 	m := a.Match
-	what := "everything"
-	switch {
-	case m.EtherType != nil:
-		what = "frames of type " + etherTypeName(*m.EtherType)
-	case m.Protocol != nil:
-		what = protoName(*m.Protocol)
-	}
-	if m.ICMPType != nil {
-		what += fmt.Sprintf(" type %d", *m.ICMPType)
-	}
-	if m.ICMPCode != nil {
-		what += fmt.Sprintf(" code %d", *m.ICMPCode)
-	}
+	what := cmp.Or(describeProto(m), "everything")
 	if m.RemotePort.Set {
 		what += "/" + describePorts(m.RemotePort)
 	}
@@ -73,6 +62,9 @@ func describeACE(a *mud.ACE) string {
 		who = append(who, describeRemote(r))
 	}
 	what += " with " + strings.Join(who, " that is also ")
+	if m.Group.IsValid() {
+		what += " to the group " + m.Group.String()
+	}
 	if conditions := describeHead(m); len(conditions) > 0 {
 		what += " if " + strings.Join(conditions, " and ")
 	}
@@ -80,6 +72,38 @@ func describeACE(a *mud.ACE) string {
 		what += " (the administrator's exception)"
 	}
 	return what
+}
+
+// describeProto names the protocol that a match is about, "" where it is about all.
+func describeProto(m mud.Match) string {
+	what := ""
+	switch {
+	case m.EtherType != nil:
+		what = "frames of type " + etherTypeName(*m.EtherType)
+	case m.Protocol != nil:
+		what = protoName(*m.Protocol)
+	}
+	if m.ICMPType != nil {
+		what += fmt.Sprintf(" type %d", *m.ICMPType)
+	}
+	if m.ICMPCode != nil {
+		what += fmt.Sprintf(" code %d", *m.ICMPCode)
+	}
+	return what
+}
+
+// parts fills in what the words about a match are made of.
+func (v *ACEView) parts(m mud.Match) {
+	v.Proto, v.Family, v.If = describeProto(m), int(m.Family), describeHead(m)
+	for _, r := range m.Remotes {
+		v.Peers = append(v.Peers, describeRemote(r))
+	}
+	if m.RemotePort.Set {
+		v.Port = describePorts(m.RemotePort)
+	}
+	if m.LocalPort.Set {
+		v.LocalPort = describePorts(m.LocalPort)
+	}
 }
 
 // describeHead puts conditions on headers into words.

@@ -64,11 +64,13 @@ type Device struct {
 
 	allowed, denied hours  // flows
 	noted           Status // that the history has
+	countedHour     int64  // of which the history has
+	written         CounterRecord
 
 	beyondIDs string   // which exceptions hold,
 	overlay   *Overlay // and what they come to
 
-	denials, wouldDeny uint64 // packets, since the start
+	packetsDenied, packetsObserved uint64 // since the start
 }
 
 // seconds is the length of a lease; 0 is one that never ends.

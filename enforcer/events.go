@@ -161,6 +161,7 @@ const maxName = 64
 // Forget removes all we know about a device. If it speaks again, it is new.
 func (e *Engine) Forget(d *Device) {
 	delete(e.devices, d.MAC)
+	e.attempts.forget(d.MAC)
 	e.dirty = true
 	e.withdraw(d)
 	if e.site.BlockUnmanaged {

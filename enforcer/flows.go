@@ -130,9 +130,14 @@ func (c *compiler) withReplies(flows, other, dropped []flowRule) []flowRule {
 // blind leaves out conditions on a frame that is not made yet: a drop drops more without them, an accept is not applied.
 func blind(flows []flowRule) []flowRule {
 	none := mud.MACMatch{}
-	out := filter(flows, func(f flowRule) bool { return !f.accept || f.remoteMAC == none && f.localMAC == none })
+	return anyMAC(filter(flows, func(f flowRule) bool { return !f.accept || f.remoteMAC == none && f.localMAC == none }))
+}
+
+// anyMAC leaves out conditions on Ethernet addresses, for replies to flows whose packets met them.
+func anyMAC(flows []flowRule) []flowRule {
+	out := slices.Clone(flows)
 	for i := range out {
-		out[i].remoteMAC, out[i].localMAC = none, none
+		out[i].remoteMAC, out[i].localMAC = mud.MACMatch{}, mud.MACMatch{}
 	}
 	return out
 }

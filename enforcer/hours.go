@@ -1,6 +1,9 @@
 package enforcer
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // hours counts something in each of the last 24 hours.
 type hours struct {
@@ -43,6 +46,17 @@ func (h hours) in(hour int64) uint32 {
 type Activity struct {
 	Allowed [24]uint32 `json:"allowed"`
 	Denied  [24]uint32 `json:"denied"`
+}
+
+// Opened takes how many flows hosts on the LAN opened lately, by their addresses.
+func (e *Engine) Opened(flows map[netip.Addr]uint32) {
+	for _, d := range e.devices {
+		for _, a := range d.Addrs {
+			if n := flows[a]; n > 0 {
+				d.allowed.add(e.Now(), n)
+			}
+		}
+	}
 }
 
 func (e *Engine) activityOf(d *Device) Activity {

@@ -107,13 +107,13 @@ func (b *builder) pausing() {
 		b.inet.pausing("in", []Expr{AddrIn{Dst: true, Set: setPaused + "_4"}}, []Expr{AddrIn{V6: true, Dst: true, Set: setPaused + "_6"}})
 	}
 	for _, m := range b.members {
-		if m.paused() {
+		if m.paused() && m.Pause > 0 {
 			b.pause(m)
 		}
 	}
 }
 
-func (m Member) paused() bool { return m.Policy != nil && m.Policy.Paused && m.Pause > 0 && !m.Trusted }
+func (m Member) paused() bool { return m.Policy != nil && m.Policy.Paused && !m.Trusted }
 
 // pausing makes the chain for what the policies of paused devices do not allow.
 func (t *Table) pausing(base string, who ...[]Expr) {
@@ -168,7 +168,7 @@ func (c *compiler) afterPause(list *[]*Chain, name string, flows []flowRule, ren
 	if name != checkIn {
 		tail = []Rule{{Exprs: []Expr{CtReply{}, Verdict{Kind: VerdictReturn}}, Comment: "an answer"}}
 	}
-	flows = filter(flows, func(f flowRule) bool { return f.asks == nil })
+	flows = withLater(filter(flows, func(f flowRule) bool { return f.asks == nil }))
 	c.add(list, name+"a", nil, c.tail(pick(name == checkIn, "in", "out")), flows, func(f flowRule) Rule { return returning(render(f)) })
 	return append(tail, Rule{Exprs: []Expr{goTo(placeholder + name + "a")}, Comment: "a flow that the policy may not allow"})
 }

@@ -9,7 +9,7 @@ import (
 	"mudguard/enforcer/enforcertest"
 )
 
-// TestPause: the policy is off until the pause ends, by itself, also in the kernel alone; flows end with it (R8520-1.6-h).
+// TestPause: the policy is off until the pause ends, by itself, also in the kernel alone; flows end with it (BBF-LAN.FW.SPI.6).
 func TestPause(t *testing.T) {
 	w := newWorld(t).start()
 	d := w.enforced("lamp", lampURL)

@@ -55,6 +55,7 @@ type profileState struct {
 	flag     string    // what was odd about a file that is used all the same
 	err      error     // of the last try, also where doc is there
 	held     string    // SHA-256 of the file that err holds
+	heldFile *Verified // what is in it, where that is known: for who decides, never to be put to use
 	failing  time.Time // since when
 	warned   bool      // that it cannot be refreshed
 	imported bool      // by hand: perhaps no server can be asked
@@ -174,7 +175,7 @@ func (e *Engine) offer(u mud.URL, p *profileState, doc Verified) {
 		e.fetchFailed(u, p, doc, errors.New("the file offered is older than the one in force (R8520-3.4-a)"))
 		return
 	}
-	p.err, p.held, p.tries, p.next, p.failing, p.warned = nil, "", 0, doc.NextRefresh, time.Time{}, false
+	p.err, p.held, p.heldFile, p.tries, p.next, p.failing, p.warned = nil, "", nil, 0, doc.NextRefresh, time.Time{}, false
 	switch why := e.mustWait(u, p, &doc); {
 	case p.doc != nil && p.doc.SHA256 == doc.SHA256:
 		e.confirmed(p, doc)
@@ -215,9 +216,9 @@ func (e *Engine) mustWait(u mud.URL, p *profileState, doc *Verified) string {
 	case old.Signer != "" && (old.Signer != doc.Signer || old.SignerSKI != doc.SignerSKI):
 		return "it is signed by " + doc.Signer + ", and the one in force by " + old.Signer + pick(old.Signer == doc.Signer, " under another CA", "")
 	case e.eachApproved(u, old.SHA256):
-		return "each file waits (onboarding: approve)" + wouldAllow(newlyAllowed(&old.Profile, &doc.Profile), "; it ")
+		return "each file waits (onboarding: approve)" + wouldAllow(e.newlyAllowed(&old.Profile, &doc.Profile), "; it ")
 	default:
-		return wouldAllow(newlyAllowed(&old.Profile, &doc.Profile), "it ")
+		return wouldAllow(e.newlyAllowed(&old.Profile, &doc.Profile), "it ")
 	}
 }
 
@@ -258,10 +259,13 @@ func (e *Engine) fetchFailed(u mud.URL, p *profileState, doc Verified, err error
 	if p.failing.IsZero() {
 		p.failing = e.Now()
 	}
-	p.err, p.held = err, ""
+	p.err, p.held, p.heldFile = err, "", nil
 	var held HeldError
 	if errors.As(err, &held) {
 		p.held, _ = held.Held()
+	}
+	if p.held != "" && p.held == doc.SHA256 && !doc.Profile.URL.IsZero() {
+		p.heldFile = &doc
 	}
 	p.next = e.Now().Add(e.Backoff(p.tries))
 	p.tries++

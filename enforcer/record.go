@@ -83,6 +83,25 @@ func (e *Engine) noteState(d *Device, j Judgement) {
 		Why: mud.Clean(j.Reason, 200)})
 }
 
+// counted is what a device did in an hour, but for what the history has of it.
+func (d *Device) counted(hour int64) CounterRecord {
+	c := CounterRecord{d.allowed.in(hour), d.denied.in(hour)}
+	if d.countedHour == hour {
+		c.Allowed -= min(c.Allowed, d.written.Allowed)
+		c.Denied -= min(c.Denied, d.written.Denied)
+	}
+	return c
+}
+
+// wrote notes that the history has something of what a device did in an hour.
+func (d *Device) wrote(hour int64, c CounterRecord) {
+	if d.countedHour != hour {
+		d.countedHour, d.written = hour, CounterRecord{}
+	}
+	d.written.Allowed += c.Allowed
+	d.written.Denied += c.Denied
+}
+
 // record writes the hour that is over.
 func (e *Engine) record(now time.Time) {
 	hour := hourOf(now)
@@ -113,6 +132,9 @@ func (e *Engine) keepRecords() {
 	for _, a := range e.attempts.list {
 		a.written, a.fresh = a.count, time.Time{}
 	}
+	for _, d := range e.devices {
+		d.wrote(e.journal.hour, d.counted(e.journal.hour))
+	}
 }
 
 // Unrecorded gives what is not in the history yet, in the order of its weight: where space is short, the last is left out.
@@ -121,7 +143,7 @@ func (e *Engine) Unrecorded() []Record {
 	at := time.Unix(e.journal.hour*3600, 0).UTC()
 	for _, mac := range e.macs() {
 		d := e.devices[mac]
-		if c := (CounterRecord{d.allowed.in(e.journal.hour), d.denied.in(e.journal.hour)}); c != (CounterRecord{}) {
+		if c := d.counted(e.journal.hour); c != (CounterRecord{}) {
 			out = append(out, Record{Kind: RecordCounters, Time: at, MAC: mac, Device: e.label(d), Counters: &c})
 		}
 	}
@@ -133,10 +155,17 @@ func (e *Engine) Unrecorded() []Record {
 				Denial: &DenialRecord{v.AttemptKey, a.count - a.written, a.fresh, a.last}})
 		}
 	}
-	slices.SortFunc(denials, func(a, b Record) int {
+	sortBy(denials, func(a, b *Record) int {
 		return cmp.Or(cmp.Compare(b.Denial.Count, a.Denial.Count), a.Time.Compare(b.Time))
 	})
 	return append(out, denials...)
+}
+
+// Pending gives what is not in the history yet and is asked for, the newest first.
+func (e *Engine) Pending(q HistoryQuery) []Record {
+	list := slices.DeleteFunc(e.Unrecorded(), func(r Record) bool { return !q.Has(r) })
+	sortBy(list, func(a, b *Record) int { return b.Time.Compare(a.Time) })
+	return list
 }
 
 // Recall takes what the history says of the last day, the oldest first. To be called before Start.
@@ -152,6 +181,7 @@ func (e *Engine) Recall(list []Record) {
 		case r.Counters != nil:
 			d.allowed.add(r.Time, r.Counters.Allowed)
 			d.denied.add(r.Time, r.Counters.Denied)
+			d.wrote(hourOf(r.Time), *r.Counters)
 		}
 	}
 }

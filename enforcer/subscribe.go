@@ -77,7 +77,7 @@ func (e *Engine) publishChanges() {
 	told := 0
 	for _, v := range e.Views() {
 		known := v
-		known.LastSeen = v.LastSeen.Truncate(time.Minute)
+		known.LastSeen, known.Activity = v.LastSeen.Truncate(time.Minute), Activity{} // denials are told themselves
 		old, was := before[v.MAC]
 		switch changed := !reflect.DeepEqual(old, known); {
 		case changed && told == mostAtOnce && len(e.watch.chans) > 0:

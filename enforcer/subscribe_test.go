@@ -44,7 +44,7 @@ func TestSubscribe(t *testing.T) {
 	told("") // heard again within the minute
 	k := enforcertest.Probe{From: "lamp", To: "evil", Proto: "tcp", Sport: 1, Dport: 23}.Packet()
 	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: k.SrcMAC, Packet: k.Flow})
-	told(enforcer.StatusEnforced, enforcer.EventDenial, enforcer.EventDevice) // its activity
+	told("", enforcer.EventDenial)
 	w.e.Forget(d)
 	told("", enforcer.EventDevice, enforcer.EventStatus)
 	w.e.Unsubscribe(ch)

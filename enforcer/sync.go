@@ -200,6 +200,7 @@ func (e *Engine) apply(want Ruleset) error {
 		}
 		return err
 	}
+	e.count.last = e.Now().UTC()
 	e.applied(want)
 	e.relearn(d)
 	return nil

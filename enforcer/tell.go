@@ -102,6 +102,7 @@ func (e *Engine) waitsFor(d *Device, j Judgement) string {
 // counters count since the start.
 type counters struct {
 	transactions, refusals uint64
+	last                   time.Time // transaction that was done
 	sightings              map[string]uint64 // by source
 	denied, observed       uint64
 	dropped                atomic.Uint64
@@ -112,6 +113,7 @@ type Totals struct {
 	Started                time.Time
 	Repairs                int
 	Transactions, Refusals uint64            // of the kernel
+	LastTransaction        time.Time         // that was done; zero: none
 	Sightings              map[string]uint64 // by who heard them
 	EventsDropped          uint64            // as the loop was too busy
 	Denied, Observed       uint64
@@ -132,7 +134,7 @@ type DeviceTotals struct {
 
 // Totals gives the numbers.
 func (e *Engine) Totals() Totals {
-	t := Totals{Started: e.started, Repairs: e.repairs, Transactions: e.count.transactions, Refusals: e.count.refusals,
+	t := Totals{Started: e.started, Repairs: e.repairs, Transactions: e.count.transactions, Refusals: e.count.refusals, LastTransaction: e.count.last,
 		Sightings: map[string]uint64{}, EventsDropped: e.count.dropped.Load(), Denied: e.count.denied, Observed: e.count.observed,
 		Names: len(names(e.inForce)), Full: maxDevices}
 	for source, n := range e.count.sightings {
@@ -141,7 +143,7 @@ func (e *Engine) Totals() Totals {
 	for _, mac := range e.macs() {
 		d := e.devices[mac]
 		t.Devices = append(t.Devices, DeviceTotals{MAC: mac, Label: e.label(d), State: e.judge(d).Status, Restricted: e.inForce[mac] != nil,
-			Denied: d.denials, Observed: d.wouldDeny, LastSeen: d.LastSeen})
+			Denied: d.packetsDenied, Observed: d.packetsObserved, LastSeen: d.LastSeen})
 	}
 	return t
 }

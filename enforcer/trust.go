@@ -213,7 +213,7 @@ func (e *Engine) unacceptable(d *Device, next *Verified) string {
 	case next.Profile.LastUpdate.Before(p.doc.Profile.LastUpdate):
 		return "the profile behind it is older than the one in force"
 	}
-	return wouldAllow(newlyAllowed(&p.doc.Profile, &next.Profile), "it ")
+	return wouldAllow(e.newlyAllowed(&p.doc.Profile, &next.Profile), "it ")
 }
 
 // sameBase compares two URLs without the last segment of their paths.

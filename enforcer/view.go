@@ -78,8 +78,15 @@ type ACEView struct {
 	Action    string `json:"action"`
 	Text      string `json:"text"`
 	Decision  string `json:"decision"` // applied, replies only, or refused and why
-	Packets   uint64 `json:"packets"`  // first packets of flows; of all devices with this policy
-	Bytes     uint64 `json:"bytes"`
+	// What Text is made of, for who makes sentences of it.
+	Proto     string   `json:"proto,omitempty"`
+	Peers     []string `json:"peers,omitempty"` // the other side is all of these; none: anyone
+	Port      string   `json:"port,omitempty"`  // of the other side
+	LocalPort string   `json:"local_port,omitempty"`
+	Family    int      `json:"family,omitempty"` // 4 or 6
+	If        []string `json:"if,omitempty"`     // further conditions
+	Packets   uint64   `json:"packets"`          // first packets of flows; of all devices with this policy
+	Bytes     uint64   `json:"bytes"`
 }
 
 // NameView is a name of a profile and its addresses that are open now.
@@ -96,7 +103,7 @@ func (e *Engine) View(d *Device, whole bool) DeviceView {
 		Vendor: mud.Clean(d.Vendor, 64), URL: d.URL.String(), Source: d.Source, State: j.Status, Reason: mud.Clean(j.Reason, 500),
 		FirstSeen: d.FirstSeen, LastSeen: d.LastSeen.UTC(), Label: e.label(d), Name: mud.Clean(d.Name, maxName), PrivateMAC: d.MAC.LocallyAdministered(),
 		Activity: e.activityOf(d)}
-	if d.paused(e.Now()) {
+	if j.Status == StatusPaused {
 		v.PausedTill = new(d.Pause.Until.UTC())
 	}
 	if !d.Pending.IsZero() {
@@ -130,7 +137,7 @@ func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
 	}
 	if w := p.waiting; w != nil {
 		v.Waiting = &WaitingView{SHA256: w.SHA256, Signer: w.Signer, LastUpdate: w.Profile.LastUpdate, Reason: mud.Clean(p.why, 1000),
-			NewlyAllows: newlyAllowed(pr, &w.Profile), NoLongerAllows: newlyAllowed(&w.Profile, pr)}
+			NewlyAllows: e.newlyAllowed(pr, &w.Profile), NoLongerAllows: e.newlyAllowed(&w.Profile, pr)}
 	}
 	return v
 }
@@ -227,6 +234,7 @@ func aceViews(p *mud.Profile, site *Site, hits map[*mud.ACE]Count) []ACEView {
 			a := &pol.ACEs[i]
 			v := ACEView{Direction: direction, ACL: clean(a.ACL), ACE: clean(a.Name), Path: a.Path, Action: "drop",
 				Text: describeACE(a), Decision: decide(a), Packets: hits[a].Packets, Bytes: hits[a].Bytes}
+			v.parts(a.Match)
 			if a.Action == mud.Accept {
 				v.Action = "accept"
 			}

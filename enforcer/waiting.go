@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"cmp"
 	"fmt"
 
 	"mudguard/dhcp"
@@ -49,18 +50,20 @@ func (e *Engine) waits(d *Device) (Waiting, bool) {
 		return w, false
 	case !d.Pending.IsZero():
 		w.Kind, w.URL = WaitingURL, d.Pending.String()
-		if next := e.profiles[d.Pending]; next != nil && next.doc != nil {
-			w.offers(p, next.doc)
+		if next := e.profiles[d.Pending]; next != nil && cmp.Or(next.doc, next.heldFile) != nil {
+			e.offers(&w, p, cmp.Or(next.doc, next.heldFile))
 		}
 		return w, true
 	case d.URL.IsZero() || p == nil:
 		return w, false
 	case p.held != "":
-		w.SHA256 = p.held
+		if w.SHA256 = p.held; p.heldFile != nil {
+			e.offers(&w, p, p.heldFile)
+		}
 		return w, true
 	case p.waiting != nil:
 		w.Reason = mud.Clean(p.why, 1000)
-		w.offers(p, p.waiting)
+		e.offers(&w, p, p.waiting)
 		return w, true
 	case p.doc == nil || j.Status != StatusHeld && (e.inClasses(d) || e.cfg.WeakMembers == "deny" || !grouped(&p.doc.Profile)):
 		return w, false
@@ -68,18 +71,18 @@ func (e *Engine) waits(d *Device) (Waiting, bool) {
 	if j.Status != StatusHeld {
 		w.Kind = WaitingMember
 	}
-	w.offers(nil, p.doc)
+	e.offers(&w, nil, p.doc)
 	return w, true
 }
 
 // offers says what a file allows, and what changes from the one in force (nil: from none).
-func (w *Waiting) offers(now *profileState, doc *Verified) {
+func (e *Engine) offers(w *Waiting, now *profileState, doc *Verified) {
 	w.Allows, w.Signer, w.SHA256 = describeProfile(&doc.Profile), doc.Signer, doc.SHA256
 	if now == nil || now.doc == nil {
 		return
 	}
-	w.NewlyAllows = append(w.NewlyAllows, newlyAllowed(&now.doc.Profile, &doc.Profile)...)
-	w.NoLongerAllows = append(w.NoLongerAllows, newlyAllowed(&doc.Profile, &now.doc.Profile)...)
+	w.NewlyAllows = append(w.NewlyAllows, e.newlyAllowed(&now.doc.Profile, &doc.Profile)...)
+	w.NoLongerAllows = append(w.NoLongerAllows, e.newlyAllowed(&doc.Profile, &now.doc.Profile)...)
 }
 
 // ApproveThis is Approve if the file that would be accepted is the one with this hash: what somebody saw and what waits now may

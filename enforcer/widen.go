@@ -8,24 +8,32 @@ import (
 
 // newlyAllowed says in words what a profile allows that another did not: nothing where it surely allows no more. It compares
 // entry by entry, and where it can't tell it says that the entry is new: an administrator then looks at it (R8520-16-g).
-func newlyAllowed(old, next *mud.Profile) []string {
+func (e *Engine) newlyAllowed(old, next *mud.Profile) []string {
+	return newlyAllowed(e.site.Literal, old, next)
+}
+
+func newlyAllowed(literal bool, old, next *mud.Profile) []string {
 	if old.FromDevice == nil && old.ToDevice == nil {
 		return nil // it restricted nothing (T-12)
 	}
 	if next.FromDevice == nil && next.ToDevice == nil {
 		return []string{"everything, since it states no policy"}
 	}
-	out := newly(opening(old, mud.FromDevice), opening(next, mud.FromDevice), "")
-	return append(out, newly(opening(old, mud.ToDevice), opening(next, mud.ToDevice), "being reached: ")...)
+	out := newly(opening(literal, old, mud.FromDevice), opening(literal, next, mud.FromDevice), "")
+	return append(out, newly(opening(literal, old, mud.ToDevice), opening(literal, next, mud.ToDevice), "being reached: ")...)
 }
 
 // opening gives the entries of a profile about flows that one side opens, in order.
-func opening(p *mud.Profile, side mud.Direction) []*mud.ACE {
+func opening(literal bool, p *mud.Profile, side mud.Direction) []*mud.ACE {
 	from := aces(p.FromDevice)
 	if side == mud.FromDevice {
 		return openedBy(from, side)
 	}
-	return unmirrored(openedBy(aces(p.ToDevice), side), from)
+	to := openedBy(aces(p.ToDevice), side)
+	if literal {
+		return to // mirrored entries open what they say
+	}
+	return unmirrored(to, from)
 }
 
 func newly(old, next []*mud.ACE, begin string) []string {

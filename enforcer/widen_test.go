@@ -61,10 +61,19 @@ func TestNewlyAllowed(t *testing.T) {
 		"from no policy":         {&mud.Profile{}, profileOf(yes(a)), ""},
 		"one that is refused":    {profileOf(yes(a)), profileOf(yes(a), mud.ACE{Action: mud.Accept, Match: b, Refused: "no"}), ""},
 	} {
-		got := strings.Join(newlyAllowed(c.old, c.next), "; ")
+		got := strings.Join(newlyAllowed(false, c.old, c.next), "; ")
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", what, got, c.want)
 		}
+	}
+	// Read literally, what only mirrors opens what it says (T-01).
+	got := strings.Join(newlyAllowed(true, profileOf(yes(a)), in(profileOf(yes(a)), yes(a))), "; ")
+	if !strings.Contains(got, "being reached: tcp/443") {
+		t.Errorf("a mirror, read literally: %q", got)
+	}
+	g := yes(group)
+	if text := describeACE(&g); !strings.Contains(text, "to the group 239.255.255.250/32") {
+		t.Errorf("a group: %q", text)
 	}
 }
 

@@ -69,6 +69,7 @@ type world struct {
 	log     strings.Builder
 	counts  func(enforcer.TableFamily, string) ([]enforcer.Count, error)
 	diskErr error
+	record  func([]enforcer.Record) error
 	names   *enforcer.Names
 	news    []enforcer.News
 	cfg     enforcer.Config
@@ -99,7 +100,7 @@ func (w *world) start() *world {
 	w.names = enforcer.NewNames()
 	w.names.Configure(time.Minute, nil, w.site.OnLAN)
 	w.e = enforcer.New(w.cfg, w.site, s, enforcer.Deps{Kernel: w.kernel, Fetcher: w.fetcher, Save: w.save, Names: w.names,
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Counts: w.counts,
+		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Counts: w.counts, Record: w.record,
 		Tell:    func(n enforcer.News) { w.news = append(w.news, n) },
 		Backoff: func(try int) time.Duration { return time.Minute << min(try, 5) }})
 	if err := w.e.Start(); err != nil {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"mudguard/enforcer"
@@ -51,20 +53,19 @@ func Open(dir string, most int64) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the history: %w", err)
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(dir) // in the order of the names, which is that of the numbers
 	if err != nil {
 		return nil, fmt.Errorf("opening the history: %w", err)
 	}
 	for _, e := range entries {
-		var n int
-		if _, err := fmt.Sscanf(e.Name(), "%d"+suffix, &n); err != nil || n <= 0 || e.Name() != name(n) {
+		n, err := strconv.Atoi(strings.TrimSuffix(e.Name(), suffix))
+		if err != nil || n <= 0 || e.Name() != name(n) {
 			continue // not ours
 		}
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
 			s.segs = append(s.segs, segment{number: n, size: info.Size()})
 		}
 	}
-	slices.SortFunc(s.segs, func(a, b segment) int { return a.number - b.number })
 	s.findLast()
 	return s, nil
 }

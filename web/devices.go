@@ -185,7 +185,7 @@ type Assignment struct {
 	Source    string  `json:"source,omitempty"`    // admin, if it isn't qr or x509
 	Mudsigner []byte  `json:"mudsigner,omitempty"` // DER Name, of x509
 	QR        *QRText `json:"qr,omitempty"`
-	Code      string  `json:"code,omitempty"` // text of a QR code, in place of all others
+	Code      string  `json:"code,omitempty"` // what a QR code says (RFC 9238), instead of all others
 }
 
 // QRText is what a QR code says besides the URL.
@@ -202,12 +202,10 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 	if err := readBody(body, &b, like); err != nil {
 		return ann, err
 	}
-	switch {
-	case b.Code != "" && (b.URL != nil || b.Source != "" || b.Mudsigner != nil || b.QR != nil):
-		return ann, badRequest("code goes with nothing else")
-	case b.Code != "":
-		return codeAnnouncement(b.Code)
-	case b.URL == nil:
+	if b.Code != "" {
+		return codeAnnouncement(b)
+	}
+	if b.URL == nil {
 		return ann, badRequest("the body must be one object %s", like)
 	}
 	if ann.URL, err = parseURL(*b.URL); err != nil {
@@ -234,13 +232,17 @@ func bodyAnnouncement(body io.Reader) (ann enforcer.Announcement, err error) {
 	return ann, nil
 }
 
-// codeAnnouncement reads the text of a QR code (RFC 9238).
-func codeAnnouncement(text string) (enforcer.Announcement, error) {
-	q, err := mud.ParseQR(text)
-	if err != nil {
-		return enforcer.Announcement{}, badRequest("the QR code: %v", err)
+// codeAnnouncement reads {"code": "…"}, the text of a QR code.
+func codeAnnouncement(b Assignment) (enforcer.Announcement, error) {
+	if b.URL != nil || b.QR != nil || b.Source != "" || b.Mudsigner != nil {
+		return enforcer.Announcement{}, badRequest("code stands alone")
 	}
-	return enforcer.Announcement{URL: q.URL, Source: enforcer.SourceQR, Company: mud.Clean(q.Company, 255), Model: mud.Clean(q.Model, 255)}, nil
+	q, err := mud.ParseQR(b.Code)
+	if err != nil {
+		return enforcer.Announcement{}, badRequest("this is no QR code of a MUD profile: %v", err)
+	}
+	return enforcer.Announcement{URL: q.URL, Source: enforcer.SourceQR, Company: mud.Clean(q.Company, 255),
+		Model: mud.Clean(q.Model, 255)}, nil
 }
 
 // parseURL reads a MUD URL; "" is none.

@@ -125,6 +125,8 @@ func TestForeignRequests(t *testing.T) {
 		s.want(401, "GET", "/api/v1/events", "")
 		s.want(401, "GET", "/metrics", "")
 		s.want(401, "GET", "/metrics", "", "Authorization", "Bearer 0123456789abcdee")
+		s.want(200, "GET", "/metrics", "", "Authorization", "Bearer 0123456789abcdef")
+		s.want(401, "GET", "/api/v1/devices", "", "Authorization", "Bearer 0123456789abcdef")
 		s.want(401, "GET", "/assets", "")
 		s.want(401, "GET", "/elsewhere", "")
 	}

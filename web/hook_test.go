@@ -124,7 +124,8 @@ func TestAssignFrom(t *testing.T) {
 		{`{"url":"https://a.example/b","mudsigner":"MBExDzANBgNVBAMMBlNpZ25lcg=="}`, ""},
 		{`{"source":"qr"}`, ""},
 		{`{"code":"[)>\u001e06\u001d12NB000Lamp Inc.\u001fB002L1\u001fM180https://a.example/b\u001f\u001e\u0004"}`, "qr"}, // R9238-3.1-a
-		{`{"code":"https://a.example/b"}`, ""},
+		{`{"code":"https://a.example/b"}`, "qr"},
+		{`{"code":"hello"}`, ""},
 		{`{"code":"x","url":"https://a.example/b"}`, ""},
 	} {
 		var v enforcer.DeviceView

@@ -26,6 +26,35 @@ type Status struct {
 	Repairs int            `json:"repairs"` // how often somebody else's change of our tables was undone
 	Gaps    []enforcer.Gap `json:"gaps"`
 	Web     WebStatus      `json:"web"`
+	// What was counted since the daemon started. /metrics has more.
+	Counters Counters `json:"counters"`
+}
+
+// Counters are those by which one sees whether the daemon keeps up.
+type Counters struct {
+	Transactions    uint64     `json:"transactions"` // of the kernel
+	Refused         uint64     `json:"transactions_refused"`
+	LastTransaction *time.Time `json:"last_transaction"`
+	EventsDropped   uint64     `json:"events_dropped"`
+	AnswersHeld     uint64     `json:"dns_answers_held"`
+	AnswersLate     uint64     `json:"dns_answers_late"`
+	QueueErrors     uint64     `json:"queue_errors"`
+	LogPackets      uint64     `json:"log_packets"`
+	LogLost         uint64     `json:"log_packets_lost"`
+	LogErrors       uint64     `json:"log_errors"`
+	Fetched         uint64     `json:"profiles_fetched"`
+	FetchesHeld     uint64     `json:"fetches_held"`
+	FetchesFailed   uint64     `json:"fetches_failed"`
+}
+
+func counters(h HostCounters, t enforcer.Totals) Counters {
+	c := Counters{Transactions: t.Transactions, Refused: t.Refusals, EventsDropped: t.EventsDropped, AnswersHeld: h.AnswersHeld,
+		AnswersLate: h.AnswersLate, QueueErrors: h.QueueErrors, LogPackets: h.LogPackets, LogLost: h.LogLost, LogErrors: h.LogErrors,
+		Fetched: h.Fetched, FetchesHeld: h.FetchesHeld, FetchesFailed: h.FetchesFailed}
+	if !t.LastTransaction.IsZero() {
+		c.LastTransaction = &t.LastTransaction
+	}
+	return c
 }
 
 // WebStatus is the state of the web server.
@@ -43,8 +72,8 @@ type HostStatus struct {
 	Tables   []string
 	Sources  []Source
 	Gaps     []enforcer.Gap
-	Web      WebStatus
 	Counters HostCounters // for /metrics
+	Web      WebStatus
 }
 
 // Kernel is what the kernel of this host can do.
@@ -72,6 +101,7 @@ func (a *api) status(r *http.Request) (any, error) {
 		sum := e.Summary()
 		s.Started, s.Devices, s.Held, s.Repairs = sum.Started, sum.Devices, sum.Held, sum.Repairs
 		s.Gaps = append(orEmpty(sum.Gaps), host.Gaps...)
+		s.Counters = counters(host.Counters, e.Totals())
 	})
 	return s, err
 }

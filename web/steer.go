@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -218,11 +217,9 @@ func (a *api) history(r *http.Request) (any, error) {
 	}
 	var list []enforcer.Record
 	if q.Before == 0 { // on the first page, ahead of what is written
-		if err := a.do(r, func(e *enforcer.Engine) { list = e.Unrecorded() }); err != nil {
+		if err := a.do(r, func(e *enforcer.Engine) { list = e.Pending(q) }); err != nil {
 			return nil, err
 		}
-		list = slices.DeleteFunc(list, func(r enforcer.Record) bool { return !q.Has(r) })
-		slices.SortStableFunc(list, func(a, b enforcer.Record) int { return b.Time.Compare(a.Time) })
 	}
 	if a.History == nil {
 		return nil, fail(http.StatusServiceUnavailable, "there is no history here")

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,28 +37,30 @@ const demoLimit = 2 * time.Minute
 func demoCmd(args []string) int {
 	fs := newFlags("demo")
 	verbose := fs.Bool("v", false, "show the daemon's log")
+	pages := fs.Bool("web", false, "stay, and let a browser see the pages")
 	fs.SetOutput(io.Discard)
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "mudguard: usage: mudguard demo [-v]   (-v shows the daemon's log)")
+		fmt.Fprintln(os.Stderr, "mudguard: usage: mudguard demo [-v] [--web]   (-v shows the daemon's log, --web stays and serves the pages)")
 		return exitUsage
 	}
 	if os.Getenv(demoRoleEnv) == demoRole {
-		return demoInside(*verbose)
+		return demoInside(*verbose, *pages)
 	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "mudguard: demo needs root, to make network namespaces of its own (nothing else of this computer is touched).\n"+
 			"Try: sudo mudguard demo")
 		return exitUsage
 	}
-	code, err := demoOutside(args)
+	code, err := demoOutside(args, *pages)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mudguard: demo:", err)
 	}
 	return code
 }
 
-// demoOutside starts the demo in its namespaces and waits for it.
-func demoOutside(args []string) (int, error) {
+// demoOutside starts the demo in its namespaces and waits for it. Where a browser is to see the pages, the demo gets a socket that
+// listens out here, as nothing else leads into its namespaces.
+func demoOutside(args []string, pages bool) (int, error) {
 	// The child dies with the thread that started it (prctl PR_SET_PDEATHSIG), so this one must stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -66,12 +69,21 @@ func demoOutside(args []string) (int, error) {
 		return exitNo, err
 	}
 	defer os.RemoveAll(dir)
+	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	if pages {
+		door, err := demoDoor()
+		if err != nil {
+			return exitNo, err
+		}
+		defer door.Close()
+		files = append(files, door)
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	p, err := os.StartProcess("/proc/self/exe", append([]string{"mudguard", "demo"}, args...), &os.ProcAttr{
 		Env:   append(os.Environ(), demoRoleEnv+"="+demoRole, demoDirEnv+"="+dir),
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Files: files,
 		Sys:   &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
@@ -93,25 +105,39 @@ func demoOutside(args []string) (int, error) {
 }
 
 // demoInside is the gateway.
-func demoInside(verbose bool) int {
+func demoInside(verbose, pages bool) int {
 	if err := demoAlone(); err != nil {
 		fmt.Fprintln(os.Stderr, "mudguard: demo:", err)
 		return exitNo
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	late := time.AfterFunc(demoLimit, cancel)
+	dir := os.Getenv(demoDirEnv)
+	demoMounts(dir)
+	s := &demoStory{ctx: ctx, dir: dir, pages: pages, log: &demoLog{echo: verbose}, demoPrinter: newDemoPrinter(os.Stdout), started: time.Now()}
+	stay := s.interruptible(cancel)
+	err := s.tell()
+	if pages && err == nil && late.Stop() {
+		err = s.stay(stay)
+	}
+	return s.end(errors.Join(err, s.stopDaemon()))
+}
+
+// interruptible ends the program by Ctrl-C, and once stay was called only what waits for ctx.
+func (s *demoStory) interruptible(cancel context.CancelFunc) (stay func()) {
+	var staying atomic.Bool
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-signals
 		fmt.Fprintln(os.Stderr, "\nInterrupted.")
-		os.Exit(exitNo) // all that was made goes with this process
+		if !staying.Load() {
+			os.Exit(exitNo) // all that was made goes with this process
+		}
+		cancel()
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), demoLimit)
-	defer cancel()
-	dir := os.Getenv(demoDirEnv)
-	demoMounts(dir)
-	s := &demoStory{ctx: ctx, dir: dir, log: &demoLog{echo: verbose}, demoPrinter: newDemoPrinter(os.Stdout), started: time.Now()}
-	err := s.tell()
-	return s.end(errors.Join(err, s.stopDaemon()))
+	return func() { staying.Store(true) }
 }
 
 // demoAlone makes sure that this is a network namespace of its own: what follows would turn a real gateway upside down.

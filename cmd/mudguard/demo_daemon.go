@@ -46,6 +46,9 @@ func (s *demoStory) config() configs.Config {
 	cfg.Socket = filepath.Join(s.dir, "run", "mudguard.sock")
 	cfg.Fetch.CAFiles = []string{filepath.Join(s.dir, "web-ca.pem")}
 	cfg.Signatures.CAFiles = []string{filepath.Join(s.dir, "signer-ca.pem")}
+	if s.pages {
+		cfg.HTTP.Listen = demoWeb
+	}
 	return cfg
 }
 

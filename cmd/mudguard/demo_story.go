@@ -25,6 +25,7 @@ type demoStory struct {
 	*demoPrinter
 	ctx     context.Context
 	dir     string
+	pages   bool // a browser is to see them
 	log     *demoLog
 	started time.Time
 

@@ -91,7 +91,7 @@ func (p *profiles) offer(doc fetch.Document, err error) (enforcer.Verified, erro
 		p.offered[doc.URL] = doc
 		p.mu.Unlock()
 	}
-	return verified(doc), held(doc, err)
+	return outcome(doc, err)
 }
 
 func (p *profiles) Submit(u mud.URL) bool { return p.pool.Submit(u) }
@@ -100,8 +100,7 @@ func (p *profiles) Load(u mud.URL, anew bool) (enforcer.Verified, error) {
 	if anew {
 		return p.offer(p.client.Recheck(u))
 	}
-	doc, err := p.client.Load(u)
-	return verified(doc), held(doc, err)
+	return outcome(p.client.Load(u))
 }
 
 func (p *profiles) Keep(u mud.URL, sha256 string) {
@@ -150,6 +149,18 @@ func language(locale string) string {
 		return m[1]
 	}
 	return m[1] + "-" + m[2]
+}
+
+// outcome is that of a fetch. Of a file that is held it tells what is in it, for the administrator to look at; who lets it in has it
+// read once more.
+func outcome(doc fetch.Document, err error) (enforcer.Verified, error) {
+	v, err := verified(doc), held(doc, err)
+	if _, isHeld := errors.AsType[heldFile](err); isHeld {
+		if p, _, perr := mud.Parse(doc.Raw); perr == nil { // else nobody can tell
+			v.Profile = p
+		}
+	}
+	return v, err
 }
 
 func verified(d fetch.Document) enforcer.Verified {

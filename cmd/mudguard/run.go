@@ -142,9 +142,10 @@ type daemon struct {
 	news     *notify.Notifier
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
-	auth     *web.Auth
-	authErr  error          // why it must not be asked
 	history  *history.Store // nil: there is none
+	flows    tally
+	auth     *web.Auth
+	authErr  error // why it must not be asked
 
 	mu      sync.Mutex
 	lan     []enforcer.LANInterface
@@ -223,9 +224,9 @@ func (d *daemon) setUp() error {
 		d.log.Error("state not read", "err", err)
 	}
 	d.configureNames(site)
+	past := d.openHistory()
 	hostname, _ := os.Hostname() // "" names no gateway
 	d.news = notify.New(d.cfg.Notify, notify.Gateway{Name: mud.Clean(hostname, 64), Version: version}, d.log)
-	past := d.openHistory()
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
 		Counts: d.nft.Counts, Record: d.record, Tell: d.news.Tell,
@@ -255,13 +256,14 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
 	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
+	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError("flow events")) })
 	background(func() { d.news.Run(ctx) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
 		g.Go(func() error { return d.hear(ctx, name) })
 	}
-	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, History: d.past, Auth: d.auth})
+	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, Auth: d.auth, History: d.past})
 	g.Go(func() error { return web.Serve(ctx, ln, api) })
 	if d.cfg.HTTP.Listen != "" {
 		guarded := d.auth.Guard(api)
@@ -307,6 +309,8 @@ func (d *daemon) audit(ctx context.Context) error {
 		case <-tick.C:
 			d.refresh(ctx)
 			d.repair()
+			flows := d.flows.take()
+			d.engine.Post(func(e *enforcer.Engine) { e.Opened(flows) })
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (d *daemon) serveWeb(ctx context.Context, serve func(context.Context, net.L
 			d.setWeb("listening")
 			d.log.Info("web server", "url", d.webURL())
 			if open, token := d.auth.Setup(); open {
-				d.log.Info("no password is set for the web server; mudguard password sets one", "token_file", token)
+				d.log.Info("no password is set for the web server; mudguard password sets one", "file", token)
 			}
 			err = serve(ctx, ln)
 		}

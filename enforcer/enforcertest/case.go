@@ -3,6 +3,7 @@ package enforcertest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,6 +20,7 @@ type Device struct {
 	Profile *Profile
 	Observe bool
 	Trusted bool
+	Paused  bool // its policy was off, and the time is over
 }
 
 // Case is one set of policies and the packets that it must stop or let pass. Probes run in order in one kernel; each
@@ -32,6 +34,16 @@ type Case struct {
 	LAN  string // "bridge" or "routed": only where the LAN is that
 	// Block puts devices without a policy under the restricted one (unmanaged: block).
 	Block bool
+}
+
+// AfterPause is the same case as it is once everybody's policy was paused and the pauses ran out in the kernel alone: nothing may
+// be open that would not be otherwise.
+func (c Case) AfterPause() Case {
+	c.Devices = slices.Clone(c.Devices)
+	for i := range c.Devices {
+		c.Devices[i].Paused = true
+	}
+	return c
 }
 
 // Flag bits of TCP for Probe.Flags.
@@ -223,7 +235,7 @@ func (c Case) Setup(mode enforcer.BridgeMode) (Setup, error) {
 func (d Device) member(site *enforcer.Site) (enforcer.Member, error) {
 	h := HostNamed(d.Host)
 	m := enforcer.Member{MAC: h.MAC, Label: d.Host, Addrs: []netip.Addr{h.V4, h.V6}, Trusted: d.Trusted}
-	pol := enforcer.Policy{Kind: d.Kind, Observe: d.Observe}
+	pol := enforcer.Policy{Kind: d.Kind, Observe: d.Observe, Paused: d.Paused && !d.Observe}
 	if d.Profile != nil {
 		p, _, err := mud.Parse(d.Profile.JSON())
 		if err != nil {

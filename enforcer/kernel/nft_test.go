@@ -296,3 +296,35 @@ func TestLearnAfterLoss(t *testing.T) {
 		t.Error("not learned")
 	}
 }
+
+// TestExpiredElement: who leaves a set that times out may have gone by himself, and may come back for another time (N7).
+func TestExpiredElement(t *testing.T) {
+	s := newSpace(t)
+	n := s.open()
+	with := func(comment string, timeout time.Duration) enforcer.Ruleset {
+		set := &enforcer.Set{Name: "paused", Key: enforcer.TypeMAC, HasTTL: true, Elements: map[enforcer.Key]enforcer.Element{}}
+		if timeout > 0 {
+			set.Elements[macKey(1)] = enforcer.Element{Timeout: timeout, Comment: comment}
+		}
+		return enforcer.Ruleset{Inet: &enforcer.Table{Family: enforcer.Inet, Sets: map[string]*enforcer.Set{"paused": set}}}
+	}
+	first, again, none := with("first", 50*time.Millisecond), with("again", time.Hour), with("", 0)
+	roundTrip(t, n, with("other", time.Hour))
+	for _, change := range []struct{ from, to enforcer.Ruleset }{{with("other", time.Hour), first}, {first, again}, {again, first}, {first, none}} {
+		if change.from.Inet == first.Inet {
+			eventually(t, "the element times out", func() bool { return !strings.Contains(s.list(), "timeout") || !strings.Contains(s.list(), "first") })
+		}
+		if err := n.Apply(enforcer.Diff(change.from, change.to)); err != nil {
+			t.Fatal(err)
+		}
+		have, err := n.Ruleset()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, e := range have.Inet.Sets["paused"].Elements {
+			if want := change.to.Inet.Sets["paused"].Elements[k]; e.Comment != want.Comment || e.Timeout > want.Timeout || e.Timeout == 0 {
+				t.Errorf("the kernel has %+v, want %+v", e, want)
+			}
+		}
+	}
+}

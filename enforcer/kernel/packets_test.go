@@ -357,3 +357,39 @@ func TestHost(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+// TestWatchFlows: who opens flows that are admitted is told, and what is denied is not.
+func TestWatchFlows(t *testing.T) {
+	s := newSpace(t)
+	n := s.open()
+	server, client := s.udpPair()
+	denied, other := s.udpPair()
+	roundTrip(t, n, outputTable(
+		rule(enforcer.L4{Proto: 17}, enforcer.Port{Proto: 17, Dst: true, Lo: serverPort(denied), Hi: serverPort(denied)}, enforcer.Verdict{Kind: enforcer.VerdictDrop}),
+		rule(enforcer.CtState{State: "established"}, enforcer.Counter{}))) // makes the kernel track
+	var mu sync.Mutex
+	seen := map[uint16]int{}
+	ready := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.WatchFlows(ctx, func() { close(ready) }, func(f enforcer.Flow) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[f.Dport]++
+		}, func(err error) { t.Error(err) })
+	}()
+	<-ready
+	if _, err := other.Write([]byte("x")); err == nil {
+		t.Error("a packet that is dropped on the way out is sent")
+	}
+	exchange(t, server, client, "one")
+	exchange(t, server, client, "two")
+	eventually(t, "the flow is told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[serverPort(server)] > 0 })
+	stop()
+	<-done
+	if seen[serverPort(server)] != 1 || seen[serverPort(denied)] != 0 {
+		t.Errorf("%v, of the flow to %d and the denied one to %d", seen, serverPort(server), serverPort(denied))
+	}
+}

@@ -1,0 +1,113 @@
+package browsertest
+
+import (
+	"fmt"
+	"testing"
+)
+
+// shown are the pages and what each must say with these devices.
+var shown = []struct{ name, hash, title, says string }{
+	{"devices", "#/devices", "Devices", "Waiting for you"},
+	{"lamp", "#/device/" + lampMAC, "Lamp", "May reach api.lamp.example on TCP 443 (secure web)"},
+	{"camera", "#/device/" + cameraMAC, "camera", "Waiting for your decision"},
+	{"plug", "#/device/" + plugMAC, "plug", "It announced no profile"},
+	{"attempts", "#/attempts", "Attempts", "tried to reach evil.example (203.0.113.66) on TCP 23 (Telnet)"},
+	{"waiting", "#/waiting", "Waiting", "Its profile waits for you"},
+	{"health", "#/health", "Health", "DNS answers"},
+}
+
+// Every page, on every screen, says what it should, has no barriers and nothing to complain of in the console.
+func TestEveryPage(t *testing.T) {
+	b := newBench(t, 3)
+	b.await(cameraMAC, "held")
+	for _, s := range screens {
+		t.Run(s.name, func(t *testing.T) {
+			p := b.open(t, s, true)
+			for _, page := range shown {
+				p.visit(page.hash, page.title)
+				p.shows(page.says)
+				if s == desktop || s == phone { // both widths and both shades are among them
+					p.barriers()
+				}
+				p.fits()
+				p.picture(page.name + "-" + s.name)
+			}
+		})
+	}
+}
+
+// Without a device every page says what to do next.
+func TestNoDevices(t *testing.T) {
+	b := newBench(t, 0)
+	for _, s := range []screen{desktop, phone} {
+		p := b.open(t, s, true)
+		for _, page := range []struct{ hash, title, says string }{
+			{"#/devices", "Devices", "Switch one on"},
+			{"#/attempts", "Attempts", "Nothing was denied"},
+			{"#/waiting", "Waiting", "Nothing waits for you"},
+			{"#/health", "Health", "dhcpv4 on br-lan"},
+			{"#/device/02:00:5e:10:00:77", "cannot be shown", "there is no device"},
+		} {
+			p.expects = "404" // of the device that is not there
+			p.visit(page.hash, page.title)
+			p.shows(page.says)
+			p.barriers()
+			p.picture("empty-" + page.title + "-" + s.name)
+		}
+	}
+}
+
+// Five hundred devices: the list is there, searched and brought up to date in place.
+func TestManyDevices(t *testing.T) {
+	b := newBench(t, 500)
+	p := b.open(t, desktop, true)
+	p.visit("#/devices", "Devices")
+	p.until(`document.querySelectorAll("table.devices tbody tr").length === 500`)
+	p.picture("devices-500")
+	p.do()
+	eval[any](p, `document.querySelector("table.devices tbody tr:nth-child(400)").dataset.same = "yes"`)
+	p.fill("#search", "device-123")
+	p.until(`[...document.querySelectorAll("table.devices tbody tr")].filter((r) => !r.hidden).length === 1`)
+	p.shows("1 of 500 devices")
+	p.fill("#search", "no such device")
+	p.shows("No device matches")
+	b.ask("POST", "/devices/02:00:5e:10:01:2c/quarantine", map[string]any{})
+	p.fill("#search", "device-300")
+	p.shows("Quarantined")
+	if !eval[bool](p, `!!document.querySelector("[data-same]")`) {
+		t.Error("rows were made anew for a change of one device")
+	}
+	for _, page := range []string{"attempts", "waiting", "health"} {
+		p.visit("#/"+page, map[string]string{"attempts": "Attempts", "waiting": "Waiting", "health": "Health"}[page])
+	}
+}
+
+// The first page is small, and loads nothing from elsewhere; the chart's code comes only where there is a chart.
+func TestFirstPageIsSmall(t *testing.T) {
+	b := newBench(t, 500)
+	p := b.open(t, desktop, true)
+	p.visit("#/devices", "Devices")
+	type resource struct {
+		Name string
+		Size int
+		API  bool
+	}
+	total := 0
+	for _, r := range eval[[]resource](p, `[...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")].map((e) =>
+		({ Name: e.name, Size: e.transferSize, API: e.name.includes("/api/") }))`) {
+		t.Logf("%7d %s", r.Size, r.Name)
+		if len(r.Name) < len(b.url) || r.Name[:len(b.url)] != b.url {
+			t.Errorf("the page asks %s", r.Name)
+		}
+		if !r.API {
+			total += r.Size
+		}
+	}
+	if total == 0 || total > 100<<10 {
+		t.Errorf("the first page is %d bytes", total)
+	}
+	if eval[bool](p, `!!window.uPlot`) {
+		t.Error("the chart's code was loaded where there is no chart")
+	}
+	t.Log(fmt.Sprintf("shown after %.0f ms, of which 500 devices' rows", eval[float64](p, `performance.now()`)))
+}
