@@ -102,7 +102,7 @@ func (e *Engine) waitsFor(d *Device, j Judgement) string {
 // counters count since the start.
 type counters struct {
 	transactions, refusals uint64
-	last                   time.Time // transaction that was done
+	last                   time.Time         // transaction that was done
 	sightings              map[string]uint64 // by source
 	denied, observed       uint64
 	dropped                atomic.Uint64
