@@ -164,6 +164,6 @@ func (h *HTTP) keys() []key {
 		{"cert_file", one(&h.CertFile, orEmpty(filePath()))},
 		{"key_file", one(&h.KeyFile, orEmpty(filePath()))},
 		{"allow_wan", one(&h.AllowWAN, boolean())},
-		{"metrics_token", hidden(&h.MetricsToken, orEmpty(bearerToken()))},
+		{"metrics_token", hidden(&h.MetricsToken, orEmpty(secret()))},
 	}
 }

@@ -72,7 +72,7 @@ dns:
   private_names: [home.arpa, "*.Lan", .internal]
   queue: 0
 denials: {nflog_group: 65535, rate: 1/hour}
-history: {max_size: 64KiB}
+history: {max_size: 4MiB}
 http: {listen: "[::1]:8520", hosts: [Router.home.arpa.], tls: always, cert_file: c.pem, key_file: /k.pem, allow_wan: true, metrics_token: 0123456789abcdef}
 log: {level: warn, format: json}
 notify:
@@ -107,8 +107,7 @@ func TestParseEverything(t *testing.T) {
 		DNS: DNS{
 			[]netip.Addr{addr("192.168.1.1"), addr("fe80::1")}, 5 * time.Minute, []string{"home.arpa", "lan", "internal"}, 0,
 		},
-		Denials: Denials{65535, Rate{1, time.Hour}}, History: History{65536},
-		HTTP: HTTP{"[::1]:8520", []string{"router.home.arpa"}, TLSAlways, "c.pem", "/k.pem", true, "0123456789abcdef"}, Log: Log{Warning, JSON},
+		Denials: Denials{65535, Rate{1, time.Hour}}, History: History{4 << 20}, HTTP: HTTP{"[::1]:8520", []string{"router.home.arpa"}, TLSAlways, "c.pem", "/k.pem", true, "0123456789abcdef"}, Log: Log{Warning, JSON},
 		Notify: Notify{
 			Webhooks: []Webhook{
 				{"https://ntfy.example:8443/x?token=s3cret", []News{Hold, Denial}, "/t", "/c.pem"}, {URL: "http://192.168.1.9/hook"},

@@ -195,7 +195,7 @@ func orEmpty(v value[string]) value[string] {
 	}}
 }
 
-func bearerToken() value[string] {
+func secret() value[string] {
 	return plain("a secret of 16 to 256 letters and digits", func(s string) (string, bool) {
 		odd := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) || r > '~' }
 		return s, len(s) >= 16 && len(s) <= 256 && !strings.ContainsFunc(s, odd)

@@ -68,8 +68,8 @@ func (e *Engine) Denied(l LogEvent) {
 	den.Explanation = e.sentence(d, l, in, den.Name)
 	den.Reason = e.reason(d, l, in, den.Name)
 	e.denials.add(&den)
-	e.attempted(d, &den, in)
 	e.counted(d, &den)
+	e.attempted(d, &den, in)
 	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
 	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
@@ -79,10 +79,10 @@ func (e *Engine) Denied(l LogEvent) {
 // counted counts a denial, and passes it on.
 func (e *Engine) counted(d *Device, den *Denial) {
 	if den.Enforced {
-		d.packetsDenied++
+		d.denials++
 		e.count.denied++
 	} else {
-		d.packetsObserved++
+		d.wouldDeny++
 		e.count.observed++
 	}
 	if e.Tell != nil {

@@ -70,7 +70,7 @@ type Device struct {
 	beyondIDs string   // which exceptions hold,
 	overlay   *Overlay // and what they come to
 
-	packetsDenied, packetsObserved uint64 // since the start
+	denials, wouldDeny uint64 // packets, since the start
 }
 
 // seconds is the length of a lease; 0 is one that never ends.

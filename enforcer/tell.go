@@ -143,7 +143,7 @@ func (e *Engine) Totals() Totals {
 	for _, mac := range e.macs() {
 		d := e.devices[mac]
 		t.Devices = append(t.Devices, DeviceTotals{MAC: mac, Label: e.label(d), State: e.judge(d).Status, Restricted: e.inForce[mac] != nil,
-			Denied: d.packetsDenied, Observed: d.packetsObserved, LastSeen: d.LastSeen})
+			Denied: d.denials, Observed: d.wouldDeny, LastSeen: d.LastSeen})
 	}
 	return t
 }

@@ -72,8 +72,8 @@ type HostStatus struct {
 	Tables   []string
 	Sources  []Source
 	Gaps     []enforcer.Gap
-	Counters HostCounters // for /metrics
 	Web      WebStatus
+	Counters HostCounters // for /metrics
 }
 
 // Kernel is what the kernel of this host can do.

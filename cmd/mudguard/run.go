@@ -224,9 +224,9 @@ func (d *daemon) setUp() error {
 		d.log.Error("state not read", "err", err)
 	}
 	d.configureNames(site)
-	past := d.openHistory()
 	hostname, _ := os.Hostname() // "" names no gateway
 	d.news = notify.New(d.cfg.Notify, notify.Gateway{Name: mud.Clean(hostname, 64), Version: version}, d.log)
+	past := d.openHistory()
 	d.engine = enforcer.New(engineConfig(d.cfg), site, saved, enforcer.Deps{
 		Kernel: d.nft, Fetcher: d.fetcher, Save: files.save, Now: time.Now, Log: d.log, Names: d.names, Backoff: fetch.Backoff,
 		Counts: d.nft.Counts, Record: d.record, Tell: d.news.Tell,
