@@ -22,12 +22,18 @@ TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dns
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo test deps lint vuln fuzz bench release reproduce clean
+.PHONY: all build man demo test deps lint vuln fuzz bench release reproduce clean
 
 all: build
 
 build:
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/mudguard ./cmd/mudguard
+
+# man writes the manual pages and the completions, where a package takes them from.
+man: build
+	bin/mudguard man dist/man
+	mandoc -T lint -W warning dist/man/*.1
+	@mkdir -p dist/completions; for s in bash zsh fish; do bin/mudguard completion $$s > dist/completions/mudguard.$$s; done
 
 # demo needs nothing but Go and a kernel with nftables: the program makes its own networks and servers.
 demo: build

@@ -73,7 +73,7 @@ func TestJournalStream(t *testing.T) {
 func logKeys() []string {
 	return []string{"mac", "device", "state", "direction", "enforced", "chains", "addr", "owner", "flows", "repairs", "limit", // the engine
 		"url", "announced", "announcer", "source", "why", "signer", "sha256", "fetched", "cache_validity", "cut", // of MUD URLs and profiles
-		"err", "part", "what", "file", "token_file", "interface", "name", // of parts of the daemon
+		"err", "part", "what", "file", "interface", "name", // of parts of the daemon
 		"socket", "uid", "gid", "pid", // the API
 		"target"} // news
 }
