@@ -207,7 +207,7 @@ func datagram(from, to [6]byte, src, dst netip.Addr, sport, dport uint16, payloa
 
 // tracked is a gateway that follows connections and has no policy.
 func (l lab) tracked(b *testing.B) {
-	l.reload(b, "table inet fw { chain f { type filter hook forward priority filter; ct state established accept; } }")
+	l.reload(b, "table inet fw { chain f { type filter hook forward priority filter; ct state established accept; }; }")
 }
 
 // linear is what other MUD managers install: a rule for each device, ACE and address, one after the other.
