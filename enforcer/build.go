@@ -261,8 +261,7 @@ func (b *builder) endChains() {
 		{Exprs: []Expr{CtReply{}, L4{protoICMP}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{CtReply{}, L4{protoICMPv6}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{NoRouteBack{}, goTo("denied_spoof")}, Comment: "source address is not of this network"},
-		{Exprs: []Expr{Limit{By: ByEtherSrc, Set: setNewFlows, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
-			Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"},
+		s.tooManyFlows(),
 	}
 	if s.NoFib {
 		guard = slices.Delete(guard, 4, 5)
@@ -277,7 +276,16 @@ func (b *builder) endChains() {
 	if b.bridge != nil {
 		b.ends(b.bridge, "out", LogOut, Limit{By: ByEtherSrc, Set: setDenials})
 		b.ends(b.bridge, "in", LogIn, Limit{By: ByEtherDst, Set: setDenials + "_to"})
+		if s.Bridge != BridgeMark {
+			b.end(b.bridge, "denied_flood", LogFlood, drop, Limit{By: ByEtherSrc, Set: setDenials})
+		}
 	}
+}
+
+// tooManyFlows denies what goes beyond the flows that a device may open in a time, whatever its policy allows.
+func (s *Site) tooManyFlows() Rule {
+	return Rule{Exprs: []Expr{Limit{By: ByEtherSrc, Set: setNewFlows, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
+		Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"}
 }
 
 func (b *builder) ends(t *Table, base, prefix string, limits ...Limit) {

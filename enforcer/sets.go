@@ -44,6 +44,9 @@ func (b *builder) commonSets() {
 		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
 		b.bridge.set(meter(setDenials, TypeMAC))
 		b.bridge.set(meter(setDenials+"_to", TypeMAC))
+		if b.site.Bridge != BridgeMark {
+			b.bridge.set(meter(setNewFlows, TypeMAC))
+		}
 	}
 }
 
