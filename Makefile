@@ -14,13 +14,13 @@ MAX_BYTES := 12582912
 # "context deadline exceeded" and no finding.
 FUZZTIME  ?= 20000x
 SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps
-TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps
+PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps systemd
+TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps systemd-analyze
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo test deps lint vuln fuzz bench release reproduce clean
+.PHONY: all build demo test deps lint vuln fuzz bench release sbom reproduce clean
 
 all: build
 
@@ -70,6 +70,12 @@ release:
 	go build -trimpath -buildvcs=false -tags $$tags $$gc -ldflags '$(LDFLAGS)' -o $$out ./cmd/mudguard; \
 	size=$$(stat -c %s $$out); echo "$$out $$size bytes"; \
 	[ $$size -le $(MAX_BYTES) ] || { echo "$$out is larger than $(MAX_BYTES) bytes"; exit 1; }; done
+
+# sbom lists what a release is made of, as the binary itself tells (T26).
+sbom:
+	$(MAKE) release TARGETS=amd64
+	go version -m dist/mudguard-linux-amd64 | awk -v version='$(VERSION)' \
+	-v built="$$(TZ=UTC date -d '$(BUILT)' +%Y-%m-%dT%H:%M:%SZ)" -f .ci/sbom.awk > dist/mudguard.spdx
 
 # reproduce builds once more, elsewhere and from nothing, and compares (T26).
 reproduce: release
