@@ -46,7 +46,7 @@ func TestVM(t *testing.T) {
 	if err := buildImage(t, k, image); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []string{"conntrack", "netfilter", "stateless", "contract"} {
+	for _, mode := range []string{"conntrack", "netfilter", "stateless", "vlan", "tagged", "contract"} {
 		t.Run(mode, func(t *testing.T) { boot(t, k, image, mode) }) // one at a time: see hold in package guest
 	}
 }

@@ -99,7 +99,7 @@ func (h *house) unsolicited() error {
 		h.lone("neighbour's ACK to the lamp", h.next, h.lamp, next, h.lampAddr, 40000, 80),
 		h.lone("lamp's ACK to a neighbour", h.lamp, h.next, h.lampAddr, next, 40000, 8081),
 	)
-	if h.mode == modeStateless { // what may open a connection cannot be told from what is part of one
+	if h.mode == modeStateless || h.mode == modeTagged { // what may open a connection cannot be told from what is part of one
 		return err
 	}
 	return errors.Join(err, h.lone("neighbour's ACK to the lamp's open port", h.next, h.lamp, next, h.lampAddr, 40000, 9999))
