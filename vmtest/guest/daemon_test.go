@@ -35,7 +35,7 @@ func (h *house) startDaemon() error {
 	if err := h.daemon.Start(); err != nil {
 		return err
 	}
-	if !until(15*time.Second, h.ready) {
+	if !until(40*time.Second, h.ready) {
 		s, err := h.ask("status")
 		return fmt.Errorf("the daemon is not ready in time: %s %v", s, err)
 	}

@@ -113,6 +113,7 @@ func play(mode string) {
 			{"offload-bridge", false, func(h *house) error { return h.halfOffloaded("br-lan") }},
 			{"offload-port-missing", false, func(h *house) error { return h.halfOffloaded("p-next") }},
 			{"late-br_netfilter", false, (*house).lateBrNetfilter},
+			{"capabilities", false, func(*house) error { return capabilities() }},
 		}...)
 	}
 	for _, s := range all {
