@@ -28,4 +28,6 @@ const (
 	MaxAddrsOfDevice = maxAddrsOfDevice
 	MaxDenials       = maxDenials
 	MaxAsked         = maxAsked
+	MaxApprovals     = maxApprovals
+	MaxOverlays      = maxOverlays
 )
