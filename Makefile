@@ -13,6 +13,7 @@ MAX_BYTES := 12582912
 # Runs per target. A time, such as 1m, works too; but where a minimisation is running as it ends, go test fails with
 # "context deadline exceeded" and no finding.
 FUZZTIME  ?= 20000x
+SOAK      ?= 1h
 SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps systemd
 TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps systemd-analyze
@@ -20,7 +21,7 @@ TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dns
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build demo test deps lint vuln fuzz bench release sbom reproduce clean
+.PHONY: all build demo test deps lint vuln fuzz bench soak release sbom reproduce clean
 
 all: build
 
@@ -60,6 +61,11 @@ fuzz:
 # keeping the machine should have nothing else to do.
 bench: deps
 	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench Figures -benchtime 1x -timeout 20m ./bench -page '$(CURDIR)/docs/benchmarks.md'
+
+# soak lets devices come and go, names change and packets be denied for a long time, and looks for what grows.
+
+soak: deps
+	$(SUDO) env "PATH=$$PATH" MUDGUARD_SOAK=$(SOAK) go test -count=1 -timeout 0 -run '^TestSoak$$' -v ./acceptance
 
 release:
 	@mkdir -p dist; set -e; \

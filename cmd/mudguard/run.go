@@ -361,7 +361,7 @@ func (d *daemon) hearOnce(ctx context.Context, name string, src *web.Source) err
 		d.mu.Lock()
 		src.LastSeen = time.Now().UTC()
 		d.mu.Unlock()
-		d.engine.Post(func(e *enforcer.Engine) { e.Sighted(s) })
+		d.engine.PostWait(ctx, func(e *enforcer.Engine) { e.Sighted(s) })
 	})
 }
 
