@@ -63,7 +63,6 @@ bench: deps
 	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench Figures -benchtime 1x -timeout 20m ./bench -page '$(CURDIR)/docs/benchmarks.md'
 
 # soak lets devices come and go, names change and packets be denied for a long time, and looks for what grows.
-
 soak: deps
 	$(SUDO) env "PATH=$$PATH" MUDGUARD_SOAK=$(SOAK) go test -count=1 -timeout 0 -run '^TestSoak$$' -v ./acceptance
 

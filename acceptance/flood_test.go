@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
 	"mudguard/enforcer/enforcertest"
@@ -39,6 +40,7 @@ func TestFlood(t *testing.T) {
 			if mode == "netfilter" { // else nothing tells a new flow of UDP on one bridge: docs/threats.md, T18
 				l.run("UDP to a neighbour", func() { l.bounded(lamp, hub.space, "met", l.datagrams(lamp, hub.addr, unix.IPPROTO_UDP)) })
 			}
+			l.run("questions to DNS from one port", func() { l.questioned(lamp) })
 			l.run("false sources", func() { l.spoofed(lamp) })
 			l.run("reflection", func() { l.reflected(lamp) })
 		})
@@ -111,6 +113,45 @@ func (l *lab) bounded(d *device, at *space, table string, flood func(i int) []by
 	case n == 0:
 		l.complain("nothing arrived: this proves nothing")
 	}
+}
+
+// questioned asks the gateway's DNS as fast as it goes, all in one flow that was answered: the resolver and the queue are for all.
+func (l *lab) questioned(d *device) {
+	l.Helper()
+	l.gw.in(l.T, `nft 'add table inet asked; add counter inet asked hits; add chain inet asked in { type filter hook input priority 100; }
+		add rule inet asked in ip saddr `+d.addr+` udp dport 53 counter name hits'`)
+	var q dns.Msg
+	raw, err := q.SetQuestion("maker.example.", dns.TypeA).Pack()
+	if err != nil {
+		l.Fatal(err)
+	}
+	start := time.Now()
+	err = d.do(func() error {
+		c, err := net.Dial("udp", gateway+":53")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		for i := range 5000 {
+			if _, err := c.Write(raw); err != nil {
+				return err
+			}
+			if _, err := c.Read(make([]byte, 512)); i == 0 && err != nil {
+				return fmt.Errorf("the first question: %w", err)
+			}
+			_ = c.SetReadDeadline(time.Now()) // the others' answers are not waited for
+		}
+		return nil
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	most := floodBurst + floodRate*int(time.Since(start).Seconds()+2)
+	if n := l.counted(l.gw, "asked"); n > most || n == 0 {
+		l.complain("%d questions arrived, and not %d", n, most)
+	}
+	l.denial(d, func(d denial) bool { return strings.Contains(d.Explanation, "asked more than") })
 }
 
 // spoofed sends with addresses of others.

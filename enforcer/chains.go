@@ -28,6 +28,8 @@ const (
 	setLink       = "link"
 	setNets       = "lan_nets"
 	setNewFlows   = "new_flows"
+	setQuestions  = "questions" // to DNS
+	setLimited    = "limited"   // devices under policy that are not only observed
 	setDenials    = "denials"
 	setOwn        = "own_addresses"
 	mapChecked    = "checked"         // whose packets are judged also in flows that were admitted
@@ -240,7 +242,7 @@ func (c *compiler) lateralGuard() []Rule {
 	if c.p.Observe || c.site.Bridge == BridgeMark {
 		return nil
 	}
-	r := c.site.tooManyFlows()
+	r := c.site.tooMany(setNewFlows)
 	if c.site.Bridge == BridgeStateless {
 		r.Exprs = append([]Expr{L4{protoTCP}, TCPFlags{Mask: tcpSYN | tcpACK, Value: tcpSYN}}, r.Exprs...)
 	}

@@ -18,6 +18,8 @@ func (b *builder) commonSets() {
 	b.inet.set(Set{Name: mapGateway, Key: TypeMAC, Map: true})
 	b.inet.set(Set{Name: mapReplies, Key: TypeMAC, Map: true})
 	b.inet.set(meter(setNewFlows, TypeMAC))
+	b.inet.set(meter(setQuestions, TypeMAC))
+	b.inet.set(Set{Name: setLimited, Key: TypeMAC, Comment: "devices whose questions to DNS are limited"})
 	b.inet.set(meter(setDenials, TypeMAC))
 	for _, v6 := range []bool{false, true} {
 		res := b.inet.set(Set{Name: setResolvers + suffix(v6), Key: addrType(v6), Comment: "whose answers open names"})
