@@ -27,7 +27,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mudguard/dhcp"
-	"mudguard/web"
 )
 
 // daemonFigures measures the real daemon, in a process of its own.
@@ -215,7 +214,6 @@ type daemon struct {
 	lab
 	bin, dir string
 	cmd      *exec.Cmd
-	client   *web.Client
 	http     *http.Client
 }
 
@@ -223,7 +221,6 @@ type daemon struct {
 func newDaemon(b *testing.B, bin, name string, devices int) *daemon {
 	b.Helper()
 	d := &daemon{lab: newLab(b, name), bin: bin, dir: b.TempDir()}
-	d.client = web.NewClient(d.dir + "/sock")
 	d.serve(b)
 	config := fmt.Sprintf("lan: {interfaces: [br-lan]}\nstate_dir: %s\nsocket: %s/sock\nsignatures: {policy: ignore}\n"+
 		"fetch: {ca_files: [%s/ca.pem], private_hosts: [example.com]}\n", d.dir, d.dir, d.dir)
@@ -304,17 +301,20 @@ func (d *daemon) stop() {
 	_ = d.cmd.Wait() // killed, as it should be
 }
 
-func (d *daemon) get(path string, into any) error {
-	r, err := d.client.Get(context.Background(), path, nil)
+// ask has the command line ask the daemon.
+func (d *daemon) ask(into any, args ...string) error {
+	cmd := exec.Command("ip", append([]string{"netns", "exec", d.gw, d.bin}, args...)...)
+	cmd.Env = append(os.Environ(), "MUDGUARD_SOCKET="+d.dir+"/sock")
+	out, err := cmd.Output()
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(r.JSON, into)
+	return json.Unmarshal(out, into)
 }
 
 func (d *daemon) enforced() (n int) {
 	var list []struct{ State string }
-	if d.get("/v1/devices", &list) != nil {
+	if d.ask(&list, "devices", "--json") != nil {
 		return -1
 	}
 	for _, l := range list {
@@ -328,12 +328,12 @@ func (d *daemon) enforced() (n int) {
 // listening says that the daemon hears the LAN.
 func (d *daemon) listening() bool {
 	var s json.RawMessage
-	return d.get("/v1/status", &s) == nil && bytes.Contains(s, []byte(`"listening"`))
+	return d.ask(&s, "status", "--json") == nil && bytes.Contains(s, []byte(`"listening"`))
 }
 
 func (d *daemon) state(who dhcp.MAC) string {
 	var v struct{ State string }
-	_ = d.get("/v1/devices/"+who.String(), &v) // not known yet
+	_ = d.ask(&v, "device", who.String(), "--json") // not known yet
 	return v.State
 }
 
