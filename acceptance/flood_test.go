@@ -242,8 +242,8 @@ func seal(f []byte) {
 
 func sum(s uint32, parts ...[]byte) uint16 {
 	for _, p := range parts {
-		for i := 0; i < len(p); i += 2 {
-			s += uint32(binary.BigEndian.Uint16(p[i:]))
+		for i, b := range p {
+			s += uint32(b) << (8 * (1 - i%2))
 		}
 	}
 	for s > 0xffff {
