@@ -33,12 +33,12 @@ import (
 func daemonFigures(b *testing.B, p *page) {
 	bin := filepath.Join(b.TempDir(), "mudguard")
 	run(b, "", "go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "nethttpomithttp2,netgo,osusergo", "-o", bin, "mudguard/cmd/mudguard")
-	var empty float64
-	for devices, limit := range map[int]aim{0: {}, 50: {itself, 24}, 250: {itself, 32}} {
-		d := newDaemon(b, bin, fmt.Sprint("r", devices), devices)
-		mib := d.resident(b)
-		p.add(figure{"P9", fmt.Sprintf("resident memory of the daemon with %d devices", devices), "MiB", mib, "", 0, limit})
-		empty = max(empty, mib)
+	for _, r := range []struct {
+		devices int
+		limit   aim
+	}{{0, aim{}}, {50, aim{itself, 24}}, {250, aim{itself, 32}}} {
+		d := newDaemon(b, bin, fmt.Sprint("r", r.devices), r.devices)
+		p.add(figure{"P9", fmt.Sprintf("resident memory of the daemon with %d devices", r.devices), "MiB", d.resident(b), "", 0, r.limit})
 		d.stop()
 	}
 	d := newDaemon(b, bin, "d", 0)
