@@ -246,7 +246,8 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 func (h *Host) bridged(l netlink.Link) (bridge, tagged bool) {
 	if v, ok := l.(*netlink.Vlan); ok {
 		parent, err := h.h.LinkByIndex(v.ParentIndex)
-		return err == nil && parent.Type() == "bridge", true
+		bridge = err == nil && parent.Type() == "bridge"
+		return bridge, bridge
 	}
 	br, ok := l.(*netlink.Bridge)
 	return ok, ok && br.VlanFiltering != nil && *br.VlanFiltering
