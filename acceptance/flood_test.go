@@ -40,6 +40,7 @@ func TestFlood(t *testing.T) {
 			if mode == "netfilter" { // else nothing tells a new flow of UDP on one bridge: docs/threats.md, T18
 				l.run("UDP to a neighbour", func() { l.bounded(lamp, hub.space, "met", l.datagrams(lamp, hub.addr, unix.IPPROTO_UDP)) })
 			}
+			l.run("one flow that nobody answers", func() { l.streamed(lamp) })
 			l.run("questions to DNS from one port", func() { l.questioned(lamp) })
 			l.run("false sources", func() { l.spoofed(lamp) })
 			l.run("reflection", func() { l.reflected(lamp) })
@@ -112,6 +113,23 @@ func (l *lab) bounded(d *device, at *space, table string, flood func(i int) []by
 		l.complain("%d of %d flows arrived, and not %d", n, floodSize, most)
 	case n == 0:
 		l.complain("nothing arrived: this proves nothing")
+	}
+}
+
+// streamed sends more packets than flows are allowed, all of one flow: all arrive.
+func (l *lab) streamed(d *device) {
+	l.Helper()
+	flood := l.datagrams(d, sinkAddr, unix.IPPROTO_UDP)
+	await(l.T, "a packet of the flow arrives", patience, func() string { // there is a turn for it again
+		n := l.sunk()
+		l.blast(d, func(int) []byte { return flood(7) }, 1)
+		return pickText(l.sunk() > n, "", "not yet")
+	})
+	const packets = 50 * floodBurst
+	before := l.sunk()
+	l.blast(d, func(int) []byte { return flood(7) }, packets)
+	if n := l.sunk() - before; n != packets {
+		l.complain("%d of %d packets of one flow arrived", n, packets)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"sync"
 	"sync/atomic"
@@ -216,7 +215,7 @@ func (r *resolver) deniedFirst(b *testing.B, times int) (denied int) {
 				return denied, err
 			}
 			c, err := dial.Dial("tcp", netip.AddrPortFrom(addr, cloudPort-1).String())
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
 				denied++
 				continue
 			} else if err != nil {

@@ -264,7 +264,7 @@ func (b *builder) endChains() {
 		{Exprs: []Expr{CtReply{}, L4{protoICMP}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{CtReply{}, L4{protoICMPv6}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{NoRouteBack{}, goTo("denied_spoof")}, Comment: "source address is not of this network"},
-		s.tooMany(setNewFlows),
+		s.tooManyFlows(),
 	}
 	if s.NoFib {
 		guard = slices.Delete(guard, 4, 5)
@@ -290,6 +290,13 @@ func (b *builder) endChains() {
 func (s *Site) tooMany(meter string) Rule {
 	return Rule{Exprs: []Expr{Limit{By: ByEtherSrc, Set: meter, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
 		Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"}
+}
+
+// tooManyFlows counts flows by their first packets: a camera's stream that nobody answers is one.
+func (s *Site) tooManyFlows() Rule {
+	r := s.tooMany(setNewFlows)
+	r.Exprs = append([]Expr{CtFresh{}}, r.Exprs...)
+	return r
 }
 
 func (b *builder) ends(t *Table, base, prefix string, limits ...Limit) {

@@ -242,10 +242,11 @@ func (c *compiler) lateralGuard() []Rule {
 	if c.p.Observe || c.site.Bridge == BridgeMark {
 		return nil
 	}
-	r := c.site.tooMany(setNewFlows)
-	if c.site.Bridge == BridgeStateless {
-		r.Exprs = append([]Expr{L4{protoTCP}, TCPFlags{Mask: tcpSYN | tcpACK, Value: tcpSYN}}, r.Exprs...)
+	if c.site.Bridge == BridgeConntrack {
+		return []Rule{c.site.tooManyFlows()}
 	}
+	r := c.site.tooMany(setNewFlows)
+	r.Exprs = append([]Expr{L4{protoTCP}, TCPFlags{Mask: tcpSYN | tcpACK, Value: tcpSYN}}, r.Exprs...)
 	return []Rule{r}
 }
 
