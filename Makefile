@@ -15,14 +15,15 @@ MAX_BYTES := 12582912
 # Runs per target. A time, such as 1m, works too; but where a minimisation is running as it ends, go test fails with
 # "context deadline exceeded" and no finding.
 FUZZTIME  ?= 20000x
+SOAK      ?= 1h
 SUDO      := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps mosquitto mosquitto-clients mandoc zsh fish chromium
-TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps mosquitto mosquitto_sub mandoc zsh fish chromium
+PACKAGES  := qemu-system-x86 busybox-static kmod nftables iproute2 udhcpc isc-dhcp-client dhcpcd-base dnsmasq-base openssl conntrack libyang2-tools procps mosquitto mosquitto-clients mandoc zsh fish chromium systemd
+TOOLS     := qemu-system-x86_64 busybox depmod nft ip udhcpc dhclient dhcpcd dnsmasq openssl conntrack yanglint ps mosquitto mosquitto_sub mandoc zsh fish chromium systemd-analyze
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build man demo test deps lint vuln fuzz bench release reproduce clean
+.PHONY: all build man demo test deps lint vuln fuzz bench soak release sbom reproduce clean
 
 all: build
 
@@ -64,9 +65,14 @@ fuzz:
 	for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
 
+# bench measures the rows P1 to P9 and R1 to R3 of docs/benchmarks.md beside others' ways, in some four minutes. For figures worth
+# keeping the machine should have nothing else to do.
 bench: deps
-	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench . -benchtime 1x ./bench
-	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench . -benchtime 1s ./mud ./enforcer/...
+	$(SUDO) env "PATH=$$PATH" go test -run '^$$' -bench Figures -benchtime 1x -timeout 20m ./bench -page '$(CURDIR)/docs/benchmarks.md'
+
+# soak lets devices come and go, names change and packets be denied for a long time, and looks for what grows.
+soak: deps
+	$(SUDO) env "PATH=$$PATH" MUDGUARD_SOAK=$(SOAK) go test -count=1 -timeout 0 -run '^TestSoak$$' -v ./acceptance
 
 release:
 	@mkdir -p dist; set -e; \
@@ -77,6 +83,12 @@ release:
 	go build -trimpath -buildvcs=false -tags $$tags $$gc -ldflags '$(LDFLAGS)' -o $$out ./cmd/mudguard; \
 	size=$$(stat -c %s $$out); echo "$$out $$size bytes"; \
 	[ $$size -le $(MAX_BYTES) ] || { echo "$$out is larger than $(MAX_BYTES) bytes"; exit 1; }; done
+
+# sbom lists what a release is made of, as the binary itself tells (T26).
+sbom:
+	$(MAKE) release TARGETS=amd64
+	go version -m dist/mudguard-linux-amd64 | awk -v version='$(VERSION)' \
+	-v built="$$(TZ=UTC date -d '$(BUILT)' +%Y-%m-%dT%H:%M:%SZ)" -f .ci/sbom.awk > dist/mudguard.spdx
 
 # reproduce builds once more, elsewhere and from nothing, and compares (T26).
 reproduce: release

@@ -2,7 +2,10 @@
 package mudguard_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -63,10 +66,35 @@ func TestProductImports(t *testing.T) {
 			t.Errorf("a package of the product imports %s", imp)
 		}
 	}
-	for _, dep := range goList(t, "-deps", "mudguard/cmd/mudguard") {
+	for _, dep := range goList(t, "-deps", "-tags", "nethttpomithttp2,netgo,osusergo", "mudguard/cmd/mudguard") {
 		switch dep {
-		case "html/template", "text/template", "testing":
+		case "html/template", "text/template", "testing", "os/exec", "plugin", "runtime/cgo":
 			t.Errorf("the binary contains %s", dep)
 		}
+	}
+}
+
+// startsPrograms finds every way to another program, or past Go's own rules, that needs no package of its own.
+var startsPrograms = regexp.MustCompile(`\b(os\.StartProcess|(syscall|unix)\.(ForkExec|StartProcess|Exec))\(|//go:linkname|import "C"`)
+
+// TestRunsNothing: S1, T24. No file of the product starts a program, but the demo, which starts itself in another namespace and is
+// no part of the binaries for small routers.
+func TestRunsNothing(t *testing.T) {
+	files := goList(t, "-f", `{{if and (not .Standard) (not .DepOnly)}}{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .CgoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{end}}`, "./...")
+	seen := false
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		demo := filepath.Base(file) == "demo.go"
+		for _, found := range startsPrograms.FindAll(src, -1) {
+			if seen = seen || demo; !demo || string(found) != "os.StartProcess(" {
+				t.Errorf("%s: %s", file, found)
+			}
+		}
+	}
+	if !seen {
+		t.Error("not even the demo is found: this looks at the wrong files")
 	}
 }

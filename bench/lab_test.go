@@ -45,7 +45,7 @@ func newLab(b *testing.B, name string) lab {
 	})
 	for _, cmd := range []string{
 		"netns add " + l.dev, "netns add " + l.gw, "netns add " + l.wan,
-		"-n " + l.gw + " link add br-lan type bridge",
+		"-n " + l.gw + " link add br-lan address " + mac(gatewayMAC).String() + " type bridge",
 		"-n " + l.gw + " link add lan0 type veth peer name eth0 netns " + l.dev,
 		"-n " + l.gw + " link add wan0 type veth peer name eth0 netns " + l.wan,
 		"-n " + l.dev + " link set eth0 address " + mac(0).String() + " gso_max_segs 1 gso_max_size 1514 up",
@@ -115,6 +115,8 @@ func (l lab) nft(b *testing.B) *kernel.Nft {
 	return n
 }
 
+const gatewayMAC = 0xffff
+
 func mac(i int) dhcp.MAC { return dhcp.MAC{2, 0, 0, 0x77, byte(i >> 8), byte(i)} }
 
 func site(queue enforcer.QueueMode) *enforcer.Site {
@@ -128,18 +130,21 @@ func site(queue enforcer.QueueMode) *enforcer.Site {
 
 const acesPerDevice = 20
 
-// file is a MUD file with 20 ACEs, of which the last is the one that the benchmarks use: a name, as most real ones are.
+// file is a MUD file with 20 ACEs for names, as most real ones are. The benchmarks use the last two, for the cloud by TCP and UDP.
 func file(model int) string {
 	var aces []string
 	for i := range acesPerDevice {
-		host := fmt.Sprintf("h%d-%d.example", i, model)
-		if i == acesPerDevice-1 {
+		host, proto, number := fmt.Sprintf("h%d-%d.example", i, model), "udp", 17
+		if i >= acesPerDevice-2 {
 			host = "cloud.example"
 		}
-		aces = append(aces, fmt.Sprintf(`{"name":"a%d","matches":{"ipv4":{"protocol":17,"ietf-acldns:dst-dnsname":%q},`+
-			`"udp":{"destination-port":{"operator":"eq","port":%d}}},"actions":{"forwarding":"accept"}}`, i, host, 7000+i))
+		if i == acesPerDevice-2 {
+			proto, number = "tcp", 6
+		}
+		aces = append(aces, fmt.Sprintf(`{"name":"a%d","matches":{"ipv4":{"protocol":%d,"ietf-acldns:dst-dnsname":%q},`+
+			`%q:{"destination-port":{"operator":"eq","port":%d}}},"actions":{"forwarding":"accept"}}`, i, number, host, proto, 7000+i))
 	}
-	return fmt.Sprintf(`{"ietf-mud:mud":{"mud-version":1,"mud-url":"https://maker.example/%d","last-update":"2026-01-01T00:00:00Z",`+
+	return fmt.Sprintf(`{"ietf-mud:mud":{"mud-version":1,"mud-url":"https://example.com/%d","last-update":"2026-01-01T00:00:00Z",`+
 		`"is-supported":true,"model-name":"m%d","from-device-policy":{"access-lists":{"access-list":[{"name":"out"}]}}},`+
 		`"ietf-access-control-list:acls":{"acl":[{"name":"out","type":"ipv4-acl-type","aces":{"ace":[%s]}}]}}`,
 		model, model, strings.Join(aces, ","))
@@ -154,48 +159,52 @@ func profile(b *testing.B, model int) *mud.Profile {
 	return &p
 }
 
-const cloudPort = 7000 + acesPerDevice - 1
+const cloudPort = 7000 + acesPerDevice - 1 // and the one before it is TCP's
 
-// models bounds how many different policies there are; a home with a thousand devices has many of a kind.
-const models = 50
-
-// enforce puts devices under policy.
-func (l lab) enforce(b *testing.B, devices int) *kernel.Nft {
+// house is the ruleset of a number of devices of so many models, whose names have so many addresses each.
+func house(b *testing.B, s *enforcer.Site, devices, models, addresses int) enforcer.Ruleset {
 	b.Helper()
-	n, s := l.nft(b), site(enforcer.QueueNone)
-	var members []enforcer.Member
+	return enforcer.Build(s, members(b, s, devices, models), nil, known(addresses))
+}
+
+func members(b *testing.B, s *enforcer.Site, devices, models int) []enforcer.Member {
+	b.Helper()
+	var out []enforcer.Member
 	var policies []*enforcer.Compiled
 	for i := range min(devices, models) {
 		policies = append(policies, enforcer.Compile(enforcer.Policy{Kind: enforcer.PolicyProfile, Profile: profile(b, i)}, s))
 	}
 	for i := range devices {
-		members = append(members, enforcer.Member{MAC: mac(i), Label: fmt.Sprint(i), Policy: policies[i%len(policies)]})
+		out = append(out, enforcer.Member{MAC: mac(i), Label: fmt.Sprint(i), Policy: policies[i%len(policies)]})
 	}
-	known := func(string) map[enforcer.Key]enforcer.Element {
-		return map[enforcer.Key]enforcer.Element{{Addr: netip.MustParseAddr(wanAddr)}: {Timeout: time.Hour}}
+	return out
+}
+
+// known gives each name so many addresses.
+func known(addresses int) func(string) map[enforcer.Key]enforcer.Element {
+	return func(string) map[enforcer.Key]enforcer.Element {
+		out := map[enforcer.Key]enforcer.Element{}
+		for i := range addresses {
+			out[enforcer.Key{Addr: address(i)}] = enforcer.Element{Timeout: time.Hour}
+		}
+		return out
 	}
-	if err := n.Apply(enforcer.Diff(enforcer.Ruleset{}, enforcer.Build(s, members, nil, known))); err != nil {
+}
+
+// address is one of the cloud's, the first is that of the host outside.
+func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(10 + i)}) }
+
+// models is how many different policies a home with very many devices has.
+const models = 50
+
+// enforce puts devices under policy.
+func (l lab) enforce(b *testing.B, devices int) *kernel.Nft {
+	b.Helper()
+	n := l.nft(b)
+	if err := n.Apply(enforcer.Diff(enforcer.Ruleset{}, house(b, site(enforcer.QueueNone), devices, models, 1))); err != nil {
 		b.Fatal(err)
 	}
 	return n
-}
-
-// linear loads what other MUD managers install: a list of rules for each device, one after the other.
-func (l lab) linear(b *testing.B, devices int) {
-	b.Helper()
-	var s strings.Builder
-	s.WriteString("table inet linear {\nchain f { type filter hook forward priority -60; policy accept;\nct state established accept\n")
-	for i := devices - 1; i >= 0; i-- { // the device that sends comes last
-		addr := devAddr
-		if i > 0 {
-			addr = fmt.Sprintf("10.7.%d.%d", i/250, i%250+1)
-		}
-		for j := range acesPerDevice {
-			fmt.Fprintf(&s, "ip saddr %s ip daddr %s udp dport %d accept\n", addr, wanAddr, 7000+j)
-		}
-	}
-	s.WriteString("drop\n}\n}\n")
-	run(b, s.String(), "ip", "netns", "exec", l.gw, "nft", "-f", "-")
 }
 
 func dialUDP(local string) func() (*net.UDPConn, error) {

@@ -127,7 +127,10 @@ func blockChain(c *Compiled, name func(*Compiled) string) string {
 // fromRules judge what comes from the LAN. Established flows go first: a packet of one costs no more with a thousand
 // devices than with none.
 func (b *builder) fromRules(dispatch, checked, block string) []Rule {
-	var rules []Rule
+	questions := b.site.tooMany(setQuestions)
+	questions.Exprs = append([]Expr{L4{protoUDP}, Port{Proto: protoUDP, Dst: true, Lo: 53, Hi: 53}, IfIn{Set: setLAN}, EtherIn{Set: setLimited}}, questions.Exprs...)
+	questions.Comment = "too many questions"
+	rules := []Rule{questions}
 	for _, v6 := range []bool{false, true} {
 		rules = append(rules, Rule{Exprs: []Expr{IPVersion{v6}, L4{protoUDP}, Port{Proto: protoUDP, Dst: true, Lo: 53, Hi: 53},
 			IfIn{Set: setLAN}, EtherIn{Set: setDevices}, UpdateAddr{V6: v6, Set: setDNSClients + suffix(v6)}},
@@ -266,8 +269,7 @@ func (b *builder) endChains() {
 		{Exprs: []Expr{CtReply{}, L4{protoICMP}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{CtReply{}, L4{protoICMPv6}, Counter{}, drop}, Comment: "answer to what was denied"},
 		{Exprs: []Expr{NoRouteBack{}, goTo("denied_spoof")}, Comment: "source address is not of this network"},
-		{Exprs: []Expr{Limit{By: ByEtherSrc, Set: setNewFlows, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
-			Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"},
+		s.tooManyFlows(),
 	}
 	if s.NoFib {
 		guard = slices.Delete(guard, 4, 5)
@@ -282,7 +284,24 @@ func (b *builder) endChains() {
 	if b.bridge != nil {
 		b.ends(b.bridge, "out", LogOut, Limit{By: ByEtherSrc, Set: setDenials})
 		b.ends(b.bridge, "in", LogIn, Limit{By: ByEtherDst, Set: setDenials + "_to"})
+		if s.Bridge != BridgeMark {
+			b.end(b.bridge, "denied_flood", LogFlood, drop, Limit{By: ByEtherSrc, Set: setDenials})
+		}
 	}
+}
+
+// tooMany denies what goes beyond the flows that a device may open in a time, whatever its policy allows. A question to DNS counts like
+// a flow, also where a device asks all from one port: else one that floods would take the others' turns in the queue (T18).
+func (s *Site) tooMany(meter string) Rule {
+	return Rule{Exprs: []Expr{Limit{By: ByEtherSrc, Set: meter, Count: s.NewFlows.Count, Per: s.NewFlows.Per,
+		Burst: s.NewFlowsBurst, Over: true}, goTo("denied_flood")}, Comment: "too many new flows"}
+}
+
+// tooManyFlows counts flows by their first packets: a camera's stream that nobody answers is one.
+func (s *Site) tooManyFlows() Rule {
+	r := s.tooMany(setNewFlows)
+	r.Exprs = append([]Expr{CtFresh{}}, r.Exprs...)
+	return r
 }
 
 func (b *builder) ends(t *Table, base, prefix string, limits ...Limit) {
@@ -313,6 +332,9 @@ func (b *builder) devices() {
 			b.policy(m.Policy)
 			b.verdict(m.MAC, m.Label, m.Policy)
 			b.inet.Sets[setDevices].Elements[Key{MAC: m.MAC}] = Element{}
+			if !m.Policy.Observe {
+				b.inet.Sets[setLimited].Elements[Key{MAC: m.MAC}] = Element{}
+			}
 			b.addresses(m)
 		}
 	}

@@ -28,6 +28,8 @@ const (
 	setLink       = "link"
 	setNets       = "lan_nets"
 	setNewFlows   = "new_flows"
+	setQuestions  = "questions" // to DNS
+	setLimited    = "limited"   // devices under policy that are not only observed
 	setDenials    = "denials"
 	setOwn        = "own_addresses"
 	mapChecked    = "checked"         // whose packets are judged also in flows that were admitted
@@ -191,7 +193,7 @@ func (c *compiler) bridge(out, in direction) {
 	}
 	c.checks(list, checkIn, c.infraToDevice(true), in.packets, turned(out.rules), c.received)
 	head := append(c.bridgeReplies(false), infraLateral()...)
-	head = append(head, c.strays(list)...)
+	head = append(append(head, c.strays(list)...), c.lateralGuard()...)
 	head = append(head, c.replyCheck(list, "outr", out.replies, c.sent)...)
 	c.add(list, "_out", head, c.tail("out"), c.withAsking(Bridge, flows), c.sent)
 	c.in(list, in, append(c.bridgeReplies(true), c.fromLink(in, out)...))
@@ -239,6 +241,20 @@ func (c *compiler) strays(list *[]*Chain) []Rule {
 		return append(strays(IPVersion{false}), strays(IPVersion{true})...)
 	}
 	return strays()
+}
+
+// lateralGuard limits the flows that a device opens to hosts on its link. Where the inet table sees them too, its guard does; where
+// replies are told by their ports only, what opens a flow can be told for TCP alone.
+func (c *compiler) lateralGuard() []Rule {
+	if c.p.Observe || c.site.Bridge == BridgeMark {
+		return nil
+	}
+	if c.site.Bridge == BridgeConntrack {
+		return []Rule{c.site.tooManyFlows()}
+	}
+	r := c.site.tooMany(setNewFlows)
+	r.Exprs = append([]Expr{L4{protoTCP}, TCPFlags{Mask: tcpSYN | tcpACK, Value: tcpSYN}}, r.Exprs...)
+	return []Rule{r}
 }
 
 // answered accepts what hosts of this network answer to a question to a group, a moment ago (T-17).

@@ -325,6 +325,14 @@ func (e *Engine) Post(f func(*Engine)) {
 	}
 }
 
+// PostWait is Post for a source that can wait until there is room: what comes meanwhile stays in its socket.
+func (e *Engine) PostWait(ctx context.Context, f func(*Engine)) {
+	select {
+	case e.events <- func() { f(e) }:
+	case <-ctx.Done():
+	}
+}
+
 // compile gives the chains of a policy, made once.
 func (e *Engine) compile(p *Policy) *Compiled {
 	switch {

@@ -262,6 +262,8 @@ func (e *evaluation) state(t *Table, x Expr) bool {
 	switch x := x.(type) {
 	case CtState:
 		return p.State == x.State
+	case CtFresh:
+		return p.State == "new"
 	case CtReply:
 		return p.Reply != x.Not
 	case NoRouteBack:

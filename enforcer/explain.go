@@ -162,7 +162,11 @@ func (e *Engine) sentence(d *Device, l LogEvent, in bool, name string) string {
 	case LogSpoof:
 		return what + " with a source address that is not of this network"
 	case LogFlood:
-		return fmt.Sprintf("%s while it opened more than %d new flows in a %s", what, e.site.NewFlows.Count, perText(e.site.NewFlows.Per))
+		too := "opened more than %d new flows"
+		if l.Packet.Proto == protoUDP && l.Packet.Dport == 53 {
+			too = "asked more than %d questions"
+		}
+		return fmt.Sprintf("%s while it "+too+" in a %s", what, e.site.NewFlows.Count, perText(e.site.NewFlows.Per))
 	}
 	res := e.evaluate(e.packet(d, l.Packet, in))
 	allowed := res.Accept && !isObserved(res.Logged)

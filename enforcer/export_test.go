@@ -28,6 +28,8 @@ const (
 	MaxAddrsOfDevice = maxAddrsOfDevice
 	MaxDenials       = maxDenials
 	MaxAsked         = maxAsked
+	MaxApprovals     = maxApprovals
+	MaxOverlays      = maxOverlays
 )
 
 // PublishChanges tells who watches what changed, as the loop does every second.

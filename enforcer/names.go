@@ -169,20 +169,22 @@ func (n *Names) take(ref NameRef, a answer, now time.Time) (Learned, bool) {
 		n.known[set] = known
 	}
 	ttl := min(max(a.ttl, n.minTTL), maxTTL)
-	if _, there := known[a.addr]; !there && len(known) >= MaxAddrsPerName && !dropExpired(known, now) {
+	if len(known) >= manyAddrs {
+		maps.DeleteFunc(known, func(_ netip.Addr, until time.Time) bool { return !until.After(now) })
+	}
+	if _, there := known[a.addr]; !there && len(known) >= MaxAddrsPerName {
 		n.notes[ref.Name] = fmt.Sprintf("%s has more than %d addresses; those beyond are not opened", ref.Name, MaxAddrsPerName)
 		return Learned{}, false
 	}
 	known[a.addr] = now.Add(ttl)
+	if len(known) >= manyAddrs {
+		n.notes[ref.Name] = fmt.Sprintf("%s has %d addresses; beyond %d none would be opened", ref.Name, len(known), MaxAddrsPerName)
+	}
 	return Learned{Set: set, Addr: a.addr, Timeout: ttl}, true
 }
 
-// dropExpired makes room, and says whether there is some.
-func dropExpired(known map[netip.Addr]time.Time, now time.Time) bool {
-	before := len(known)
-	maps.DeleteFunc(known, func(_ netip.Addr, until time.Time) bool { return !until.After(now) })
-	return len(known) < before
-}
+// manyAddrs is from where on somebody should know that a name has very many addresses (T10).
+const manyAddrs = MaxAddrsPerName * 8 / 10
 
 // Address ranges that are private or shared (RFC 1918, 6598, 4193) and the special ones that embed such.
 var privateRanges = []netip.Prefix{

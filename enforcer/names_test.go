@@ -224,6 +224,9 @@ func TestManyAddresses(t *testing.T) {
 	n := use()
 	total := 0
 	for i := range 5000 {
+		if notes := strings.Join(n.Notes(), " "); i == 200 && notes != "" || i == 210 && !strings.Contains(notes, "cloud.example has 210 addresses; beyond 256") {
+			t.Errorf("after %d addresses: %q", i, notes)
+		}
 		total += len(n.Observe(enforcertest.Answer(cloud, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})), noon))
 	}
 	if got := len(n.Addrs(cloud, noon)); total != enforcer.MaxAddrsPerName || got != enforcer.MaxAddrsPerName {

@@ -221,6 +221,8 @@ type (
 	}
 	// CtState holds when the packet's connection tracking state is State.
 	CtState struct{ State string } // established, related, invalid
+	// CtFresh holds for the packet that opens a flow, and not for those that follow before somebody answered.
+	CtFresh struct{}
 	// CtReply holds for packets in the reply direction of their flow, or in the other where Not.
 	CtReply struct{ Not bool }
 	// NoRouteBack holds when the source address is not routed back to the interface the packet came from.
@@ -299,6 +301,7 @@ func (TCPFlags) isExpr()    {}
 func (HeaderField) isExpr() {}
 func (HeaderBytes) isExpr() {}
 func (CtState) isExpr()     {}
+func (CtFresh) isExpr()     {}
 func (CtReply) isExpr()     {}
 func (NoRouteBack) isExpr() {}
 func (MarkHas) isExpr()     {}

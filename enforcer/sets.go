@@ -18,6 +18,8 @@ func (b *builder) commonSets() {
 	b.inet.set(Set{Name: mapGateway, Key: TypeMAC, Map: true})
 	b.inet.set(Set{Name: mapReplies, Key: TypeMAC, Map: true})
 	b.inet.set(meter(setNewFlows, TypeMAC))
+	b.inet.set(meter(setQuestions, TypeMAC))
+	b.inet.set(Set{Name: setLimited, Key: TypeMAC, Comment: "devices whose questions to DNS are limited"})
 	b.inet.set(meter(setDenials, TypeMAC))
 	for _, v6 := range []bool{false, true} {
 		res := b.inet.set(Set{Name: setResolvers + suffix(v6), Key: addrType(v6), Comment: "whose answers open names"})
@@ -44,6 +46,9 @@ func (b *builder) commonSets() {
 		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
 		b.bridge.set(meter(setDenials, TypeMAC))
 		b.bridge.set(meter(setDenials+"_to", TypeMAC))
+		if b.site.Bridge != BridgeMark {
+			b.bridge.set(meter(setNewFlows, TypeMAC))
+		}
 	}
 }
 

@@ -46,6 +46,7 @@ type Rate struct {
 type LANInterface struct {
 	Name     string
 	Bridge   bool
+	Tagged   bool           // its frames bear VLAN tags on the bridge
 	Prefixes []netip.Prefix // its addresses with their prefix lengths
 }
 

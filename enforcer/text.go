@@ -217,6 +217,8 @@ func stmtText(e Expr) string {
 	switch e := e.(type) {
 	case CtState:
 		return "ct state " + e.State
+	case CtFresh:
+		return "ct status & confirmed == 0"
 	case CtReply:
 		return "ct direction " + pick(e.Not, "original", "reply")
 	case NoRouteBack:

@@ -312,7 +312,7 @@ func (e *Engine) Summary() Summary {
 		gap("traffic between hosts behind one interface", "a LAN interface is no bridge, so frames between them do not pass this host, and what reaches a device is judged by its known addresses")
 	}
 	if e.site.Bridge == BridgeStateless {
-		gap("replies between LAN hosts are judged by ports and flags", "the kernel has neither bridge connection tracking (nf_conntrack_bridge) nor br_netfilter")
+		gap("replies between LAN hosts are judged by ports and flags", "the kernel has neither bridge connection tracking (nf_conntrack_bridge) nor, for these frames, br_netfilter")
 	}
 	if e.site.Literal {
 		gap("literal reading", "mirrored to-device entries open what they literally say (T-01)")

@@ -15,7 +15,7 @@ import (
 )
 
 // wanted are the folders of modules that the machine gets, below kernel/. What they depend on comes with them.
-var wanted = regexp.MustCompile(`^kernel/(net/(bridge|netfilter|ipv[46]/netfilter|802|llc|packet)/|drivers/net/veth)`)
+var wanted = regexp.MustCompile(`^kernel/(net/(bridge|netfilter|ipv[46]/netfilter|802|8021q|llc|packet)/|drivers/net/veth)`)
 
 // buildImage makes the initramfs: the driver as init, the daemon, the programs that both use, and modules.
 func buildImage(t *testing.T, k kernel, to string) error {

@@ -320,7 +320,7 @@ func (d *daemon) refresh(ctx context.Context) {
 	d.mu.Lock()
 	lan, missing := lanFacts(d.rtnl, d.cfg.LAN.Interfaces, d.features, d.lan)
 	same := slices.EqualFunc(lan, d.lan, func(a, b enforcer.LANInterface) bool {
-		return a.Name == b.Name && a.Bridge == b.Bridge && slices.Equal(a.Prefixes, b.Prefixes)
+		return a.Name == b.Name && a.Bridge == b.Bridge && a.Tagged == b.Tagged && slices.Equal(a.Prefixes, b.Prefixes)
 	})
 	d.lan, d.missing = lan, missing
 	features := d.features
@@ -374,7 +374,7 @@ func (d *daemon) hearOnce(ctx context.Context, name string, src *web.Source) err
 		d.mu.Lock()
 		src.LastSeen = time.Now().UTC()
 		d.mu.Unlock()
-		d.engine.Post(func(e *enforcer.Engine) { e.Sighted(s) })
+		d.engine.PostWait(ctx, func(e *enforcer.Engine) { e.Sighted(s) })
 	})
 }
 

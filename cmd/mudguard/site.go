@@ -39,16 +39,16 @@ func siteOf(cfg configs.Config, f kernel.Features, lan []enforcer.LANInterface) 
 }
 
 func bridgeMode(f kernel.Features, lan []enforcer.LANInterface) enforcer.BridgeMode {
-	bridged := false
+	bridged, shown := false, f.BrNetfilter
 	for _, l := range lan {
-		bridged = bridged || l.Bridge
+		bridged, shown = bridged || l.Bridge, shown && !l.Tagged
 	}
 	switch {
 	case !bridged:
 		return enforcer.BridgeNone
 	case f.BridgeConntrack:
 		return enforcer.BridgeConntrack
-	case f.BrNetfilter:
+	case shown:
 		return enforcer.BridgeMark
 	}
 	return enforcer.BridgeStateless
@@ -103,7 +103,7 @@ func lanFacts(rtnl *kernel.Host, names []string, f kernel.Features, last []enfor
 		if i, err := rtnl.Interface(name); err != nil {
 			missing = append(missing, name)
 		} else {
-			l.Bridge, l.Prefixes = i.IsBridge && f.Bridge, i.Prefixes
+			l.Bridge, l.Tagged, l.Prefixes = i.IsBridge && f.Bridge, i.Tagged, i.Prefixes
 		}
 		lan = append(lan, l)
 	}

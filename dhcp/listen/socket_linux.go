@@ -64,7 +64,20 @@ func openPacketSocket(ifi *net.Interface, protocol int, filter []bpf.Instruction
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	if err := raw.Control(moreRoom); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	return &packetSocket{conn: conn, raw: raw, ifi: ifi}, nil
+}
+
+// room is for a house whose power comes back: some thousand frames at the same moment (F15). Memory is taken only as it is used.
+const room = 4 << 20
+
+// moreRoom asks for it beyond what is usual, or as much of it as is. A socket with less works too.
+func moreRoom(fd uintptr) {
+	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room) != nil {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, room)
+	}
 }
 
 // gone adds ErrNoInterface to the kernel's ways to say that an interface is no more.

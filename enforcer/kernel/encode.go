@@ -24,6 +24,8 @@ const (
 	arphrdEther  = 1 // ARPHRD_ETHER
 	logSnapLen   = 128
 	dynsetUpdate = 1 // NFT_DYNSET_OP_UPDATE
+
+	statusConfirmed = 1 << 3 // IPS_CONFIRMED: set once the flow's first packet has left
 )
 
 // l3 is what a rule knows about the network layer so far.
@@ -175,6 +177,10 @@ func (e *encoder) statement(x enforcer.Expr) error {
 	switch x := x.(type) {
 	case enforcer.CtState:
 		return e.ctState(x.State)
+	case enforcer.CtFresh:
+		e.put(&expr.Ct{Register: reg, Key: expr.CtKeySTATUS})
+		e.mask(native32(statusConfirmed), native32(0))
+		e.cmp(expr.CmpOpEq, native32(0))
 	case enforcer.CtReply:
 		e.put(&expr.Ct{Register: reg, Key: expr.CtKeyDIRECTION})
 		e.cmp(expr.CmpOpEq, []byte{byte(boolInt(!x.Not))})

@@ -27,7 +27,8 @@ type Iface struct {
 	Name     string
 	MAC      dhcp.MAC
 	Index    int
-	IsBridge bool
+	IsBridge bool           // or a VLAN of one
+	Tagged   bool           // its bridge has frames with VLAN tags, so that br_netfilter does not show them to the inet hooks
 	Prefixes []netip.Prefix // its addresses, each with the length of its network
 }
 
@@ -240,13 +241,26 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 	return p, ok && p.IsValid()
 }
 
+// bridged says whether frames between two hosts behind an interface pass a bridge of this host, and whether they bear VLAN tags
+// there: those of a bridge that filters VLANs do in any case.
+func (h *Host) bridged(l netlink.Link) (bridge, tagged bool) {
+	if v, ok := l.(*netlink.Vlan); ok {
+		parent, err := h.h.LinkByIndex(v.ParentIndex)
+		bridge = err == nil && parent.Type() == "bridge"
+		return bridge, bridge
+	}
+	br, ok := l.(*netlink.Bridge)
+	return ok, ok && br.VlanFiltering != nil && *br.VlanFiltering
+}
+
 // Interface describes the interface of that name.
 func (h *Host) Interface(name string) (Iface, error) {
 	l, err := h.h.LinkByName(name)
 	if err != nil {
 		return Iface{}, fmt.Errorf("interface %q: %w", name, err)
 	}
-	out := Iface{Name: l.Attrs().Name, Index: l.Attrs().Index, IsBridge: l.Type() == "bridge"}
+	out := Iface{Name: l.Attrs().Name, Index: l.Attrs().Index}
+	out.IsBridge, out.Tagged = h.bridged(l)
 	if len(l.Attrs().HardwareAddr) == len(out.MAC) {
 		copy(out.MAC[:], l.Attrs().HardwareAddr)
 	}

@@ -156,7 +156,7 @@ func kernelModule(x enforcer.Expr) (string, bool) {
 			return "xt NFQUEUE (nft_compat, xt_NFQUEUE)", true
 		}
 		return "queue (nft_queue)", true
-	case enforcer.CtState, enforcer.CtReply:
+	case enforcer.CtState, enforcer.CtFresh, enforcer.CtReply:
 		return "ct (nft_ct)", true
 	case enforcer.NoRouteBack:
 		return "fib (nft_fib)", true

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ const (
 )
 
 func (h *house) startDaemon() error {
-	cfg := fmt.Sprintf("lan: {interfaces: [br-lan]}\nstate_dir: /run/state\nfetch: {ca_files: [/run/ca.pem]}\n"+
-		"signatures: {policy: ignore}\ndns: {min_ttl: %s}\n", minTTL)
+	cfg := fmt.Sprintf("lan: {interfaces: [%s]}\nstate_dir: /run/state\nfetch: {ca_files: [/run/ca.pem]}\n"+
+		"signatures: {policy: ignore}\ndns: {min_ttl: %s}\n", h.lan(), minTTL)
 	if err := errors.Join(os.WriteFile("/run/mudguard.yaml", []byte(cfg), 0o644), os.WriteFile("/run/ca.pem", h.ca, 0o644)); err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func (h *house) startDaemon() error {
 	if err := h.daemon.Start(); err != nil {
 		return err
 	}
-	if !until(15*time.Second, h.ready) {
+	if !until(40*time.Second, h.ready) {
 		s, err := h.ask("status")
 		return fmt.Errorf("the daemon is not ready in time: %s %v", s, err)
 	}
@@ -76,11 +77,12 @@ func (h *house) statusSays() error {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	note("status: %+v", s)
-	if s.Kernel.Queue != "native" || s.Kernel.Bridge != h.mode {
-		return fmt.Errorf("queue %q, bridge %q; want native and %s", s.Kernel.Queue, s.Kernel.Bridge, h.mode)
+	want := map[string]string{modeVLAN: modeConntrack, modeTagged: modeStateless}
+	if s.Kernel.Queue != "native" || s.Kernel.Bridge != cmp.Or(want[h.mode], h.mode) {
+		return fmt.Errorf("queue %q, bridge %q; want native and what %s has", s.Kernel.Queue, s.Kernel.Bridge, h.mode)
 	}
 	_, err = os.Stat("/proc/sys/net/bridge")
-	if there := err == nil; there != (h.mode == modeNetfilter) {
+	if there := err == nil; there != (h.mode == modeNetfilter || h.mode == modeTagged) {
 		return fmt.Errorf("br_netfilter is loaded: %v", there)
 	}
 	return nil

@@ -22,6 +22,8 @@ const (
 	modeConntrack = "conntrack"
 	modeNetfilter = "netfilter"
 	modeStateless = "stateless"
+	modeVLAN      = "vlan"     // br-lan.10 of a bridge that filters VLANs; all modules are there
+	modeTagged    = "tagged"   // the same with br_netfilter, which does not show tagged frames, and no bridge connection tracking
 	modeContract  = "contract" // no household: the tests of package kernel
 )
 
@@ -56,7 +58,7 @@ func mounts() error {
 // prepare makes the kernel one that has what the mode says, and no more. Whatever else is needed, the kernel loads by
 // itself as it does on a router, when the daemon asks for it.
 func prepare(mode string) error {
-	if mode != modeConntrack {
+	if mode != modeConntrack && mode != modeVLAN {
 		found, err := filepath.Glob("/lib/modules/*/kernel/net/bridge/netfilter/nf_conntrack_bridge.ko*")
 		if err != nil || len(found) != 1 {
 			return fmt.Errorf("nf_conntrack_bridge: %v %v", found, err)
@@ -65,7 +67,7 @@ func prepare(mode string) error {
 			return err
 		}
 	}
-	if mode == modeNetfilter {
+	if mode == modeNetfilter || mode == modeTagged {
 		return modprobe("br_netfilter")
 	}
 	return nil
@@ -111,6 +113,7 @@ func play(mode string) {
 			{"offload-bridge", false, func(h *house) error { return h.halfOffloaded("br-lan") }},
 			{"offload-port-missing", false, func(h *house) error { return h.halfOffloaded("p-next") }},
 			{"late-br_netfilter", false, (*house).lateBrNetfilter},
+			{"capabilities", false, func(*house) error { return capabilities() }},
 		}...)
 	}
 	for _, s := range all {

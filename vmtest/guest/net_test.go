@@ -188,11 +188,17 @@ func (h *house) uplink() error {
 
 func (h *house) bridge() error {
 	off := false // snooping would be one more thing that differs between kernels
-	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br-lan"}, MulticastSnooping: &off}
+	vlans := h.lan() != "br-lan"
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br-lan"}, MulticastSnooping: &off, VlanFiltering: &vlans}
 	if err := h.gateway.h.LinkAdd(br); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
-	err := errors.Join(h.gateway.up("br-lan"), h.gateway.address("br-lan", gatewayAddr+"/24"))
+	err := h.gateway.up("br-lan")
+	if vlans {
+		err = errors.Join(err, h.gateway.h.BridgeVlanAdd(br, vlan, false, false, true, false),
+			h.gateway.h.LinkAdd(&netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: h.lan(), ParentIndex: br.Index}, VlanId: vlan}), h.gateway.up(h.lan()))
+	}
+	err = errors.Join(err, h.gateway.address(h.lan(), gatewayAddr+"/24"))
 	for _, p := range []struct {
 		name string
 		to   *space
@@ -204,6 +210,19 @@ func (h *house) bridge() error {
 			return errors.Join(err, e)
 		}
 		err = errors.Join(err, h.gateway.h.LinkSetMaster(port, br))
+		if vlans {
+			err = errors.Join(err, h.gateway.h.BridgeVlanAdd(port, vlan, true, true, false, true), h.gateway.h.BridgeVlanDel(port, 1, true, true, false, true))
+		}
 	}
 	return err
+}
+
+const vlan = 10
+
+// lan is the interface that the daemon gets, and that has the gateway's address.
+func (h *house) lan() string {
+	if h.mode == modeVLAN || h.mode == modeTagged {
+		return fmt.Sprint("br-lan.", vlan)
+	}
+	return "br-lan"
 }

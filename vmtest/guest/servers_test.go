@@ -199,7 +199,7 @@ func (h *house) startDNSMasq() error {
 		return err
 	}
 	cmd := exec.Command("dnsmasq", "-k", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--server="+internetAddr,
-		"--cache-size=0", "--interface=br-lan", "--bind-interfaces", "--dhcp-range=192.168.8.100,192.168.8.150,1h",
+		"--cache-size=0", "--interface="+h.lan(), "--bind-interfaces", "--dhcp-range=192.168.8.100,192.168.8.150,1h",
 		"--dhcp-leasefile=/run/leases", "--no-ping", "-u", "root", "--pid-file=/run/dnsmasq.pid", "--log-facility=/run/dnsmasq.log")
 	return cmd.Start()
 }
