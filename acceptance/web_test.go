@@ -132,17 +132,3 @@ func TestWeb(t *testing.T) {
 	b.want(200, "POST", "/api/v1/session", `{"password":"correct horse"}`)
 	b.want(200, "GET", "/api/v1/devices", "")
 }
-
-// resident is the daemon's resident memory in KiB.
-func (l *lab) resident() (kib int) {
-	l.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.daemon.cmd.Process.Pid))
-	if err != nil {
-		l.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(raw), "VmRSS:")
-	if _, err := fmt.Sscan(rest, &kib); err != nil {
-		l.Fatal(err)
-	}
-	return kib
-}
