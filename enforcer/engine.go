@@ -175,6 +175,7 @@ func (e *Engine) Start() error {
 	if e.lost {
 		e.remember()
 	}
+	e.meetOthers()
 	e.adopt()
 	return e.sync()
 }

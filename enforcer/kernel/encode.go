@@ -17,6 +17,8 @@ const (
 	offIP4Src, offIP4Dst                   = 12, 16
 	offIP6Src, offIP6Dst                   = 8, 24
 	offTCPFlags                            = 13
+	offARPSender                           = 14 // RFC 826
+	offNDTarget                            = 8  // RFC 4861 section 4.4
 )
 
 const (
@@ -33,6 +35,7 @@ const (
 	l3None l3 = iota
 	l3IPv4
 	l3IPv6
+	l3ARP
 	l3Other
 )
 
@@ -126,7 +129,7 @@ func (e *encoder) add(x enforcer.Expr) error {
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
 	case enforcer.EtherIn:
 		e.etherAddr(x.Dst)
-		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
+		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
 	case enforcer.EtherMap:
 		e.etherAddr(x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Map, IsDestRegSet: true})
@@ -136,6 +139,9 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.EtherType:
 		e.etherType(x.Type)
 		e.l3 = l3Other
+		if x.Type == unix.ETH_P_ARP {
+			e.l3 = l3ARP
+		}
 	case enforcer.IPVersion:
 		e.ipVersion(x.V6)
 	case enforcer.L4:
@@ -143,6 +149,9 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.AddrIn:
 		e.address(x.V6, x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
+	case enforcer.Claim:
+		e.claim(x.Of, x.Pair)
+		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
 	case enforcer.AddrMap:
 		e.address(x.V6, x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Map, IsDestRegSet: true})
@@ -190,6 +199,9 @@ func (e *encoder) statement(x enforcer.Expr) error {
 	case enforcer.UpdateAddr:
 		e.address(x.V6, false)
 		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
+	case enforcer.NoteClaim:
+		e.claim(x.Of, true)
+		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	case enforcer.Ask:
 		e.asked(x.By, false)
 		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
@@ -229,16 +241,20 @@ func (e *encoder) payload(base expr.PayloadBase, offset, length uint32) {
 
 // etherAddr loads a MAC. In the inet family the packet may come from something that is not Ethernet: nft checks first.
 func (e *encoder) etherAddr(dst bool) {
-	if e.family == enforcer.Inet && !e.ether {
-		e.meta(expr.MetaKeyIIFTYPE)
-		e.cmp(expr.CmpOpEq, native16(arphrdEther))
-		e.ether = true
-	}
+	e.needEther()
 	off := uint32(offEtherSrc)
 	if dst {
 		off = offEtherDst
 	}
 	e.payload(expr.PayloadBaseLLHeader, off, 6)
+}
+
+func (e *encoder) needEther() {
+	if e.family == enforcer.Inet && !e.ether {
+		e.meta(expr.MetaKeyIIFTYPE)
+		e.cmp(expr.CmpOpEq, native16(arphrdEther))
+		e.ether = true
+	}
 }
 
 // ipVersion is the explicit match, needL3 the implicit one.
@@ -260,8 +276,12 @@ func (e *encoder) etherType(t uint16) {
 
 // headerEtherType matches the type in the Ethernet header itself, as nft does where it counts on such a header.
 func (e *encoder) headerEtherType(v6 bool) {
+	e.headerType(etherTypeOf(v6))
+}
+
+func (e *encoder) headerType(t uint16) {
 	e.payload(expr.PayloadBaseLLHeader, offEtherType, 2)
-	e.cmp(expr.CmpOpEq, big16(etherTypeOf(v6)))
+	e.cmp(expr.CmpOpEq, big16(t))
 }
 
 func (e *encoder) needL3(v6 bool) {
