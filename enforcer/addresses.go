@@ -13,7 +13,7 @@ import (
 const (
 	maxAddrsOfDevice = 16
 	forgetAddrAfter  = 24 * time.Hour   // an address without a lease that nobody uses
-	claimAfter       = 10 * time.Minute // so long must an address be unused before another device may have it
+	claimAfter       = 10 * time.Minute // so long must an address of a host under no policy be unused before another may have it
 )
 
 // lease notes that a DHCP server gave a device an address.
@@ -95,10 +95,8 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 		if !slices.Contains(other.Addrs, a) {
 			continue
 		}
-		if !leased && other.keeps(a, now) {
-			if e.news("claim " + d.MAC.String() + a.String()) {
-				e.Log.Warn("a device uses the address of another; it stays the other's", "mac", d.MAC.String(), "addr", a.String(), "of", other.MAC.String())
-			}
+		if !leased && e.keeps(other, a, now) {
+			e.borrowing(d, LogEvent{Packet: Flow{Src: a}})
 			return false
 		}
 		delete(other.Leases, a)
@@ -117,10 +115,12 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 	return true
 }
 
-// keeps says that an address is still a device's own.
-func (d *Device) keeps(a netip.Addr, now time.Time) bool {
+// keeps says that an address is still a device's own, whatever others say of themselves. That a device under policy was silent for
+// a while gives its address to nobody (T15): a DHCP server does, the administrator (forget), or a day.
+func (e *Engine) keeps(d *Device, a netip.Addr, now time.Time) bool {
 	_, leased := d.Leases[a]
-	return leased || now.Sub(d.used[a]) < claimAfter
+	silence := now.Sub(d.used[a])
+	return leased || silence < claimAfter || e.kept(d) && silence < forgetAddrAfter
 }
 
 // claims says that nobody but a device says that an address is its own, and that it is of no network here: it may be anybody's on
@@ -170,6 +170,7 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 
 // age ends what is over: leases, addresses that nobody uses, announcements.
 func (e *Engine) age(now time.Time) {
+	e.ageAlarms(now)
 	for _, d := range e.devices {
 		for a, end := range d.ends {
 			if !end.After(now) {

@@ -91,6 +91,7 @@ type Engine struct {
 	handed           map[string][]Host // classes as DHCP handed them out
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
+	alarms           []Alarm // the latest last
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync

@@ -160,7 +160,10 @@ func (e *Engine) sentence(d *Device, l LogEvent, in bool, name string) string {
 	what := e.attempt(d, l.Packet, in, name)
 	switch strings.TrimSuffix(l.Prefix, logWould) {
 	case LogSpoof:
-		return what + " with a source address that is not of this network"
+		if l.Claims.IsValid() {
+			return e.borrowing(d, l)
+		}
+		return what + ": " + e.borrowing(d, l)
 	case LogFlood:
 		return fmt.Sprintf("%s while it opened more than %d new flows in a %s", what, e.site.NewFlows.Count, perText(e.site.NewFlows.Per))
 	}

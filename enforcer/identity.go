@@ -212,3 +212,40 @@ func (e *Engine) meetOthers() {
 		}
 	}
 }
+
+// heardAt takes the first packet of a device from an address that is not known to be its own.
+func (e *Engine) heardAt(l LogEvent) {
+	if d := e.devices[l.MAC]; d != nil {
+		d.LastSeen = e.Now()
+		e.uses(d, l.claim())
+	}
+}
+
+// claim is the address that the sender of a packet said is its own.
+func (l LogEvent) claim() netip.Addr {
+	if l.Claims.IsValid() {
+		return l.Claims
+	}
+	return l.Packet.Src
+}
+
+// borrowing says whose address a host used, and raises an alarm where it is somebody's.
+func (e *Engine) borrowing(d *Device, l LogEvent) string {
+	addr := l.claim()
+	used := pick(l.Claims.IsValid(), " said that it has "+addr.String(), " used "+addr.String())
+	of := e.macOf(addr)
+	switch {
+	case of == d.MAC: // it was heard meanwhile
+		return e.label(d) + used + ", which was not known to be its own at that moment; it is now"
+	case !of.IsZero():
+		used += ", which is the address of " + e.label(e.devices[of]) + " (" + of.String() + ")"
+	case e.site.OwnAddr(addr):
+		used += ", which is this gateway's own address"
+	case e.site.OnLAN(addr) || addr.IsLinkLocalUnicast():
+		return e.label(d) + used + ", an address that is not known to be its own, after many others"
+	default:
+		return e.label(d) + used + ", a source address that is not of this network"
+	}
+	e.alarm(AlarmAddress, d.MAC, of, e.label(d)+used)
+	return e.label(d) + used
+}

@@ -36,6 +36,7 @@ type DeviceView struct {
 	FormerURLs []mud.URL          `json:"former_urls,omitempty"`
 	Approval   *Approval          `json:"approval,omitempty"`
 	ClientID   string             `json:"client_id,omitempty"`
+	Alarms     []Alarm            `json:"alarms,omitempty"` // about it, or raised by it
 }
 
 // ProfileView is what a profile says of itself.
@@ -128,7 +129,7 @@ func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
 // details adds what is only shown of one device.
 func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
 	v.Infrastructure = infrastructure(j, &e.site)
-	v.Denials = e.Denials(0, d.MAC)
+	v.Denials, v.Alarms = e.Denials(0, d.MAC), e.Alarms(d.MAC)
 	v.Announced, v.FormerURLs, v.Approval, v.ClientID = d.Announced, d.Former, d.Approval, d.ClientID
 	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
 		v.Problems = p.doc.Problems
@@ -255,11 +256,12 @@ type Summary struct {
 	Held    int       `json:"held"`
 	Repairs int       `json:"repairs"`
 	Gaps    []Gap     `json:"gaps"`
+	Alarms  []Alarm   `json:"alarms"` // of the last day
 }
 
 // Summary tells how things stand.
 func (e *Engine) Summary() Summary {
-	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}}
+	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}, Alarms: e.Alarms(dhcp.MAC{})}
 	for _, d := range e.devices {
 		if e.judge(d).Status == StatusHeld {
 			s.Held++

@@ -24,6 +24,8 @@ type Status struct {
 	Held    int            `json:"held"`
 	Repairs int            `json:"repairs"` // how often somebody else's change of our tables was undone
 	Gaps    []enforcer.Gap `json:"gaps"`
+	// Alarms are signs of the last day that some host pretends to be another.
+	Alarms []enforcer.Alarm `json:"alarms"`
 }
 
 // HostStatus is the part of the status that the daemon knows and the engine does not.
@@ -59,7 +61,7 @@ func (a *api) status(r *http.Request) (any, error) {
 	err := a.do(r, func(e *enforcer.Engine) {
 		sum := e.Summary()
 		s.Started, s.Devices, s.Held, s.Repairs = sum.Started, sum.Devices, sum.Held, sum.Repairs
-		s.Gaps = append(orEmpty(sum.Gaps), host.Gaps...)
+		s.Gaps, s.Alarms = append(orEmpty(sum.Gaps), host.Gaps...), sum.Alarms
 	})
 	return s, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mudguard/enforcer"
 	"mudguard/web"
 )
 
@@ -31,6 +32,11 @@ func (c *cli) printStatus(s web.Status) {
 	fmt.Fprintln(c.out)
 	c.table([]string{"SOURCE", "LAST HEARD", "STATE"}, rows, nil)
 	fmt.Fprintln(c.out)
+	if len(s.Alarms) > 0 {
+		c.say("Alarms of the last day:")
+		c.printAlarms(s.Alarms)
+		fmt.Fprintln(c.out)
+	}
 	if len(s.Gaps) == 0 {
 		c.say("Everything is enforced as it should be.")
 		return
@@ -38,5 +44,15 @@ func (c *cli) printStatus(s web.Status) {
 	c.say("Not enforced here, or not as well as it should be:")
 	for _, g := range s.Gaps {
 		c.say("  - %s: %s", g.What, g.Why)
+	}
+}
+
+func (c *cli) printAlarms(list []enforcer.Alarm) {
+	for _, a := range list {
+		times := ""
+		if a.Count > 1 {
+			times = fmt.Sprintf(" (%d times since %s)", a.Count, c.when(a.First))
+		}
+		c.say("  - %s %s: %s%s", c.when(a.Last), a.What, a.Text, times)
 	}
 }
