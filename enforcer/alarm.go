@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -63,4 +64,34 @@ func (e *Engine) Alarms(mac dhcp.MAC) []Alarm {
 
 func (e *Engine) ageAlarms(now time.Time) {
 	e.alarms = slices.DeleteFunc(e.alarms, func(a Alarm) bool { return now.Sub(a.Last) > alarmFor })
+}
+
+// spot is where a device was heard: on which port of a bridge, and where before.
+type spot struct {
+	port, before string
+	moved        time.Time
+}
+
+// stays is how long a device stays on a port: one that comes back sooner is in two places at once.
+const stays = time.Minute
+
+// HeardOn takes the port of a bridge on which an Ethernet address is heard anew. Wi-Fi stations roam and cables are plugged
+// elsewhere, so a move is only told; but who is heard here and there by turns has a double (T13).
+func (e *Engine) HeardOn(mac dhcp.MAC, port string) {
+	was, now := e.places[mac], e.Now()
+	if was.port == port {
+		return
+	}
+	if len(e.places) >= 2*maxDevices { // of hosts that were heard once, and never did anything that made them known
+		maps.DeleteFunc(e.places, func(m dhcp.MAC, _ spot) bool { return e.devices[m] == nil })
+	}
+	e.places[mac] = spot{port, was.port, now}
+	d := e.devices[mac]
+	switch {
+	case d == nil || was.port == "":
+	case was.before == port && now.Sub(was.moved) < stays:
+		e.alarm(AlarmClone, mac, dhcp.MAC{}, e.label(d)+" is heard on "+was.port+" and on "+port+" by turns: another host uses its Ethernet address")
+	default:
+		e.alarm(AlarmMoved, mac, dhcp.MAC{}, e.label(d)+" moved from "+was.port+" to "+port)
+	}
 }

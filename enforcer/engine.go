@@ -92,6 +92,7 @@ type Engine struct {
 	configured       map[string][]Host // classes as the administrator said
 	denials          ring
 	alarms           []Alarm // the latest last
+	places           map[dhcp.MAC]spot
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync
@@ -102,7 +103,7 @@ func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
 		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{},
 		overlays: map[string]*Overlay{}, overlaidProfiles: map[stack]*mud.Profile{}, approvals: map[string]Approval{},
-		started: deps.Now(), events: make(chan func(), eventQueue)}
+		places: map[dhcp.MAC]spot{}, started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {
 		e.devices[d.MAC] = d
 		d.restoreAddrs(e.started)

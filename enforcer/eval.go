@@ -231,8 +231,7 @@ func (e *evaluation) match(t *Table, x Expr) bool {
 		return e.is(x.V6) && e.inSet(t.Sets[x.Set], x.Dst)
 	case Claim:
 		k, ok := e.claim(x)
-		_, in := t.Sets[x.Set].Elements[k]
-		return ok && in != x.Not
+		return ok && t.Sets[x.Set].has(k) != x.Not
 	case AddrPrefix:
 		return e.is(x.Prefix.Addr().Is6()) && x.Prefix.Contains(e.addr(x.Dst))
 	case Port:
@@ -359,12 +358,16 @@ func (e *evaluation) inSet(s *Set, dst bool) bool {
 	if s.Learned && e.learned != nil {
 		return e.learned(s.Name, a)
 	}
+	return s.has(Key{Addr: a})
+}
+
+func (s *Set) has(k Key) bool {
 	if !s.Interval {
-		_, in := s.Elements[Key{Addr: a}]
+		_, in := s.Elements[k]
 		return in
 	}
-	for k := range s.Elements {
-		if k.Addr.Compare(a) <= 0 && a.Compare(k.End) <= 0 {
+	for r := range s.Elements {
+		if r.Addr.Compare(k.Addr) <= 0 && k.Addr.Compare(r.End) <= 0 {
 			return true
 		}
 	}

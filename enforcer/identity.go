@@ -20,6 +20,7 @@ const (
 	setOthers     = "others"      // addresses of hosts that are under no policy, and of this gateway
 	setHeard      = "heard"       // what devices under policy were heard to use, and is bound in a moment
 	setNewSources = "new_sources" // counts what goes into heard
+	setInside     = "inside"      // what a host of this network can have
 	setTrusted    = "trusted"     // who may speak for others: say, an access point that answers for its stations
 	chainRogue    = "rogue"       // what only this network's servers and routers say
 	chainClaims   = "claims"
@@ -90,6 +91,7 @@ func (b *builder) identity(t *Table, kinds ...ClaimKind) {
 		t.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
 		t.set(Set{Name: setBound + suffix(v6), Key: pairType(v6), Comment: "the same, each with its device"})
 		t.set(Set{Name: setOthers + suffix(v6), Key: addrType(v6), Comment: "known addresses of others"})
+		t.set(Set{Name: setInside + suffix(v6), Key: addrType(v6), Interval: true, Elements: b.site.insideRanges(v6)})
 		t.set(hourly(setHeard+suffix(v6), pairType(v6)))
 	}
 	for _, k := range kinds {
@@ -107,6 +109,8 @@ func hourly(name string, key KeyType) Set {
 // claimRules judge a claim that is not bound to its sender.
 func (b *builder) claimRules(k ClaimKind) []Rule {
 	in := func(pair bool, set string) Claim { return Claim{Of: k, Pair: pair, Set: set + suffix(k.v6())} }
+	outside := in(false, setInside)
+	outside.Not = true
 	var rules []Rule
 	if k == ClaimND {
 		rules = append(rules, Rule{Exprs: []Expr{in(true, setBound), Verdict{Kind: VerdictReturn}}})
@@ -118,6 +122,7 @@ func (b *builder) claimRules(k ClaimKind) []Rule {
 		Rule{Exprs: []Expr{in(false, setOwn), goTo("denied_spoof")}, Comment: "a device's address, from another host"},
 		Rule{Exprs: []Expr{EtherIn{Not: true, Set: setGuarded}, Verdict{Kind: VerdictReturn}}},
 		Rule{Exprs: []Expr{in(false, setOthers), goTo("denied_spoof")}, Comment: "another's address, from a device"},
+		Rule{Exprs: []Expr{outside, goTo("denied_spoof")}, Comment: "no address of this network"},
 		Rule{Exprs: []Expr{in(true, setHeard), Verdict{Kind: VerdictReturn}}},
 		Rule{Exprs: []Expr{Limit{By: ByEtherSrc, Set: setNewSources, Count: newSources, Per: time.Hour, Burst: newSources},
 			Log{Group: b.site.NFLOGGroup, Prefix: LogSource}, NoteClaim{Of: k, Set: setHeard + suffix(k.v6())}, Verdict{Kind: VerdictReturn}},
@@ -229,6 +234,14 @@ func (l LogEvent) claim() netip.Addr {
 	return l.Packet.Src
 }
 
+// named is a device's label, and its MAC.
+func (e *Engine) named(d *Device) string {
+	if label := e.label(d); label != d.MAC.String() {
+		return label + " (" + d.MAC.String() + ")"
+	}
+	return d.MAC.String()
+}
+
 // borrowing says whose address a host used, and raises an alarm where it is somebody's.
 func (e *Engine) borrowing(d *Device, l LogEvent) string {
 	addr := l.claim()
@@ -238,7 +251,7 @@ func (e *Engine) borrowing(d *Device, l LogEvent) string {
 	case of == d.MAC: // it was heard meanwhile
 		return e.label(d) + used + ", which was not known to be its own at that moment; it is now"
 	case !of.IsZero():
-		used += ", which is the address of " + e.label(e.devices[of]) + " (" + of.String() + ")"
+		used += ", which is the address of " + e.named(e.devices[of])
 	case e.site.OwnAddr(addr):
 		used += ", which is this gateway's own address"
 	case e.site.OnLAN(addr) || addr.IsLinkLocalUnicast():

@@ -22,6 +22,12 @@ type Neighbour struct {
 	Stale     bool // nobody confirmed it for a while: the kernel keeps such entries for as long as it has room
 }
 
+// Port is where a bridge heard an Ethernet address last.
+type Port struct {
+	MAC  dhcp.MAC
+	Name string
+}
+
 // Iface is a network interface.
 type Iface struct {
 	Name     string
@@ -109,8 +115,9 @@ func neighbour(n netlink.Neigh, name string) (Neighbour, bool) {
 	return out, out.MAC != dhcp.MAC{} && !out.Addr.IsMulticast()
 }
 
-// WatchNeighbours calls fn for every entry that becomes usable, until ctx ends. Those that are there already come first.
-func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), onError func(error)) {
+// WatchNeighbours calls fn for every entry that becomes usable, and moved for every port on which a bridge hears an Ethernet
+// address anew, until ctx ends. What is there already comes first.
+func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), moved func(Port), onError func(error)) {
 	keepRunning(ctx, "watching neighbours", func(ctx context.Context) error {
 		ch, done, failed := make(chan netlink.NeighUpdate, 64), make(chan struct{}), make(chan error, 1)
 		defer close(done)
@@ -119,6 +126,13 @@ func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), onError 
 			return err
 		}
 		defer drain(ch)
+		known, err := stable(func() ([]netlink.Neigh, error) { return h.h.NeighList(0, unix.AF_BRIDGE) })
+		if err != nil {
+			return fmt.Errorf("listing bridge ports: %w", err)
+		}
+		for _, n := range known {
+			h.tell(n, fn, moved)
+		}
 		for {
 			select {
 			case <-ctx.Done():
@@ -127,22 +141,37 @@ func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), onError 
 				if !ok {
 					return subscriptionEnd(failed)
 				}
-				if u.Type == unix.RTM_NEWNEIGH && (u.Family == unix.AF_INET || u.Family == unix.AF_INET6) {
-					h.tell(u.Neigh, fn)
+				if u.Type == unix.RTM_NEWNEIGH {
+					h.tell(u.Neigh, fn, moved)
 				}
 			}
 		}
 	}, onError)
 }
 
-func (h *Host) tell(n netlink.Neigh, fn func(Neighbour)) {
+func (h *Host) tell(n netlink.Neigh, fn func(Neighbour), moved func(Port)) {
 	l, err := h.h.LinkByIndex(n.LinkIndex)
 	if err != nil {
 		return // gone already
 	}
-	if one, ok := neighbour(n, l.Attrs().Name); ok {
+	name := l.Attrs().Name
+	if n.Family == unix.AF_BRIDGE {
+		if p, ok := port(n, name); ok {
+			moved(p)
+		}
+	} else if one, ok := neighbour(n, name); ok {
 		fn(one)
 	}
+}
+
+// port is what a bridge learned by itself: permanent entries are its own addresses, or an administrator's.
+func port(n netlink.Neigh, name string) (Port, bool) {
+	p := Port{Name: name}
+	if n.State&netlink.NUD_PERMANENT != 0 || n.MasterIndex == 0 || len(n.HardwareAddr) != len(p.MAC) {
+		return p, false
+	}
+	copy(p.MAC[:], n.HardwareAddr)
+	return p, true
 }
 
 // drain lets the library's goroutine, which may be about to send, see that it is done; it closes the channel.

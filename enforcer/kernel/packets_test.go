@@ -324,7 +324,7 @@ func TestHost(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.WatchLinks(ctx, func() { changes.Add(1) }, func(err error) { t.Error(err) }) })
 	wg.Go(func() {
-		h.WatchNeighbours(ctx, func(n Neighbour) { mu.Lock(); defer mu.Unlock(); seen[n.Addr] = n }, func(err error) { t.Error(err) })
+		h.WatchNeighbours(ctx, func(n Neighbour) { mu.Lock(); defer mu.Unlock(); seen[n.Addr] = n }, func(Port) {}, func(err error) { t.Error(err) })
 	})
 	eventually(t, "first call", func() bool { return changes.Load() > 0 })
 	before := changes.Load()
