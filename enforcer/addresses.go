@@ -171,6 +171,9 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 // age ends what is over: leases, addresses that nobody uses, announcements.
 func (e *Engine) age(now time.Time) {
 	e.ageAlarms(now)
+	if !e.turnedAway.IsZero() && !e.crowded() {
+		e.turnedAway, e.stale = time.Time{}, true
+	}
 	for _, d := range e.devices {
 		for a, end := range d.ends {
 			if !end.After(now) {

@@ -93,6 +93,7 @@ type Engine struct {
 	denials          ring
 	alarms           []Alarm // the latest last
 	places           map[dhcp.MAC]spot
+	turnedAway       time.Time // when somebody who announced a URL did not fit into the table
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync

@@ -119,7 +119,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
-		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
+		m := Member{MAC: mac, Label: e.label(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac] || p == nil && e.crowded()}
 		if p != nil && d.Trusted && !e.isPlain(p) && e.inClasses(d) { // who is held or in quarantine is in no class
 			m.URL, m.Strong = d.URL, d.strong()
 		}
@@ -127,7 +127,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	}
 	e.Names.Use(names(policies, e.inForce)) // until the kernel has what is new, the old is what counts
 	var block *Compiled
-	if e.site.BlockUnmanaged {
+	if e.site.BlockUnmanaged || e.crowded() {
 		block = e.compile(&Policy{Kind: PolicyRestricted})
 	}
 	return Build(&e.site, members, block, func(set string) map[Key]Element { return e.Names.Elements(set, e.Now()) })

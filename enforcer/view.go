@@ -275,7 +275,10 @@ func (e *Engine) Summary() Summary {
 		gap("state is not saved", e.unsaved)
 	}
 	if len(e.devices) >= maxDevices {
-		gap("new devices", "the table of devices is full: those that do not fit are not put under policy; forget some, or set unmanaged: block")
+		gap("new devices", "the table of devices is full: forget some, or set unmanaged: block")
+	}
+	if e.crowded() && !e.site.BlockUnmanaged {
+		gap("hosts that nobody restricts", "a device that announced a URL did not fit into the table of devices: for an hour all hosts that are not in it have only DHCP, DNS and NTP")
 	}
 	if e.site.Queue == QueueNone {
 		gap("DNS answers are not held", "the kernel has neither nft_queue nor the xt target NFQUEUE; names are looked up ahead of time only")
