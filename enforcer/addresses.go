@@ -68,6 +68,43 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 	e.dirty = e.dirty || e.kept(d)
 }
 
+// givenBack is a lease that a device gave back.
+type givenBack struct {
+	addr   netip.Addr
+	length seconds
+	at     time.Time
+}
+
+// forged is how close to a move from port to port a message that ends a lease is not believed.
+const forged = 10 * time.Second
+
+// givesBack takes a device's word that it wants an address no more. Nobody answers such a message, so any host that uses the device's
+// Ethernet address could end its lease (T13): on a bridge that moves the address to the port of the other, which is told a moment
+// before or after.
+func (e *Engine) givesBack(d *Device, a netip.Addr, how string) {
+	if spot := e.places[d.MAC]; spot.before != "" && e.Now().Sub(spot.moved) < forged {
+		e.notGiven(d, a)
+		return
+	}
+	if length, leased := d.Leases[a]; leased {
+		d.back = givenBack{a, length, e.Now()}
+	}
+	e.leaseOver(d, a, how)
+}
+
+// unforge gives a device the lease again that it seemed to give back a moment before it was heard on another port.
+func (e *Engine) unforge(d *Device) {
+	if b := d.back; b.addr.IsValid() && e.Now().Sub(b.at) < forged {
+		d.back = givenBack{}
+		e.lease(d, b.addr, time.Duration(b.length)*time.Second)
+		e.notGiven(d, b.addr)
+	}
+}
+
+func (e *Engine) notGiven(d *Device, a netip.Addr) {
+	e.alarm(AlarmLease, d.MAC, dhcp.MAC{}, e.label(d)+" gave "+a.String()+" back from another port than its own: that is not believed")
+}
+
 // refusedLease ends a device's IPv4 leases: the server told it to start over (RFC 2131 section 3.2).
 func (e *Engine) refusedLease(d *Device) {
 	for _, a := range slices.Collect(maps.Keys(d.Leases)) {

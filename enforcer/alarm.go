@@ -87,8 +87,11 @@ func (e *Engine) HeardOn(mac dhcp.MAC, port string) {
 	}
 	e.places[mac] = spot{port, was.port, now}
 	d := e.devices[mac]
+	if d == nil || was.port == "" {
+		return
+	}
+	e.unforge(d)
 	switch {
-	case d == nil || was.port == "":
 	case was.before == port && now.Sub(was.moved) < stays:
 		e.alarm(AlarmClone, mac, dhcp.MAC{}, e.label(d)+" is heard on "+was.port+" and on "+port+" by turns: another host uses its Ethernet address")
 	default:

@@ -56,6 +56,7 @@ type Device struct {
 	used map[netip.Addr]time.Time // when an address was last heard of
 	gone map[string]time.Time     // when an announcement ages out
 	why  string                   // why Pending is not accepted
+	back givenBack
 }
 
 // seconds is the length of a lease; 0 is one that never ends.

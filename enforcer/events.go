@@ -35,9 +35,9 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	case dhcp.Expired:
 		e.leaseOver(d, s.Addr, "its lease ended")
 	case dhcp.Released:
-		e.leaseOver(d, s.Addr, "it gave its address back")
+		e.givesBack(d, s.Addr, "it gave its address back")
 	case dhcp.Declined:
-		e.leaseOver(d, s.Addr, "it found its address in use")
+		e.givesBack(d, s.Addr, "it found its address in use")
 	case dhcp.Refused:
 		e.refusedLease(d)
 	}
