@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,7 +152,30 @@ func TestNewAddress(t *testing.T) {
 	move("192.168.8.33")
 }
 
-// A host with the Ethernet address of another has no more than that one, and is noticed where it is on another port (T13).
+// release gives the address of a device back in its name (RFC 2131 section 4.4.6).
+func (l *lab) release(from, of *device) {
+	l.Helper()
+	mac, addr := l.mac(of), netip.MustParseAddr(of.addr).AsSlice()
+	b := append([]byte{1, 1, 6, 0, 1, 2, 3, 4, 0, 0, 0, 0}, addr...)
+	b = append(append(b, make([]byte, 12)...), mac[:]...)
+	b = append(append(b, make([]byte, 10+64+128)...), 0x63, 0x82, 0x53, 0x63, 53, 1, 7, 54, 4)
+	b = append(append(b, netip.MustParseAddr(gateway).AsSlice()...), 255)
+	err := from.do(func() error {
+		c, err := net.DialUDP("udp", &net.UDPAddr{IP: addr, Port: 68}, &net.UDPAddr{IP: net.ParseIP(gateway), Port: 67})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = c.Write(b)
+		return err
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
+// A host with the Ethernet address of another has no more than that one, cannot end its lease, and is noticed where it is on another
+// port (T13).
 func TestClone(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)
@@ -161,6 +185,14 @@ func TestClone(t *testing.T) {
 	l.udhcpc(lamp, l.cloud.publish("lamp", lampProfile("lamp")))
 	l.becomes(lamp, "enforced", "")
 	clone.in(t, "ip link set eth0 down; ip link set eth0 address "+lamp.mac+"; ip link set eth0 up; ip addr add "+lamp.addr+"/24 dev eth0; ip route replace default via "+gateway)
+	l.release(clone, lamp)
+	await(t, "the forged release is noticed", patience, func() string {
+		out := l.order("device", lamp.mac)
+		return pickText(strings.Contains(out, "lease given back"), "", out)
+	})
+	if v := l.view(lamp); v.State != "enforced" || !strings.Contains(v.Reason, "its profile is enforced") || !slices.Contains(v.Addresses, lamp.addr) {
+		l.complain("after a release that another host forged the lamp is %+v", v)
+	}
 	var s struct {
 		Alarms []struct{ What, Text, MAC string }
 	}
