@@ -15,7 +15,7 @@ import (
 	"mudguard/dhcp"
 )
 
-// Nobody borrows the address of a device, nor does it borrow another's; what is tried is told (T13, T15, T-16).
+// Nobody borrows the address of a device, nor does it borrow another's; what is tried is told (T13, T15).
 func TestBorrowedAddress(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, true)

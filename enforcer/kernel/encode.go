@@ -117,7 +117,7 @@ func ruleComment(comment string) []byte {
 
 func (e *encoder) put(x ...expr.Any) { e.out = append(e.out, x...) }
 
-// add encodes a match or hands on to statement.
+// add encodes a match or hands on to concatenation.
 func (e *encoder) add(x enforcer.Expr) error {
 	switch x := x.(type) {
 	case enforcer.IfIn:
@@ -149,9 +149,6 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.AddrIn:
 		e.address(x.V6, x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
-	case enforcer.Claim:
-		e.claim(x.Of, x.Pair)
-		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
 	case enforcer.AddrMap:
 		e.address(x.V6, x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Map, IsDestRegSet: true})
@@ -171,9 +168,27 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.HeaderBytes:
 		e.payload(expr.PayloadBaseTransportHeader, uint32(x.At), uint32(len(x.Value)))
 		e.cmp(expr.CmpOpEq, []byte(x.Value))
+	default:
+		return e.concatenation(x)
+	}
+	return nil
+}
+
+// concatenation encodes what looks up several fields together or puts them into a set, or hands on to statement.
+func (e *encoder) concatenation(x enforcer.Expr) error {
+	switch x := x.(type) {
+	case enforcer.Claim:
+		e.claim(x.Of, x.Pair)
+		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
+	case enforcer.NoteClaim:
+		e.claim(x.Of, true)
+		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	case enforcer.Answer:
 		e.asked(x.By, true)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
+	case enforcer.Ask:
+		e.asked(x.By, false)
+		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	default:
 		return e.statement(x)
 	}
@@ -198,12 +213,6 @@ func (e *encoder) statement(x enforcer.Expr) error {
 		e.markSet(x)
 	case enforcer.UpdateAddr:
 		e.address(x.V6, false)
-		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
-	case enforcer.NoteClaim:
-		e.claim(x.Of, true)
-		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
-	case enforcer.Ask:
-		e.asked(x.By, false)
 		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	case enforcer.Limit:
 		return e.limit(x)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -118,35 +119,55 @@ func neighbour(n netlink.Neigh, name string) (Neighbour, bool) {
 // WatchNeighbours calls fn for every entry that becomes usable, and moved for every port on which a bridge hears an Ethernet
 // address anew, until ctx ends. What is there already comes first.
 func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), moved func(Port), onError func(error)) {
-	keepRunning(ctx, "watching neighbours", func(ctx context.Context) error {
-		ch, done, failed := make(chan netlink.NeighUpdate, 64), make(chan struct{}), make(chan error, 1)
-		defer close(done)
-		opt := netlink.NeighSubscribeOptions{Namespace: h.ns, ListExisting: true, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}
-		if err := netlink.NeighSubscribeWithOptions(ch, done, opt); err != nil {
-			return err
-		}
-		defer drain(ch)
-		known, err := stable(func() ([]netlink.Neigh, error) { return h.h.NeighList(0, unix.AF_BRIDGE) })
-		if err != nil {
-			return fmt.Errorf("listing bridge ports: %w", err)
-		}
-		for _, n := range known {
-			h.tell(n, fn, moved)
-		}
-		for {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case u, ok := <-ch:
-				if !ok {
-					return subscriptionEnd(failed)
-				}
-				if u.Type == unix.RTM_NEWNEIGH {
-					h.tell(u.Neigh, fn, moved)
-				}
+	tell := func(n netlink.Neigh) { h.tell(n, fn, moved) }
+	keepRunning(ctx, "watching neighbours", func(ctx context.Context) error { return h.watchNeighbours(ctx, tell) }, onError)
+}
+
+func (h *Host) watchNeighbours(ctx context.Context, tell func(netlink.Neigh)) error {
+	ch, done, failed := make(chan netlink.NeighUpdate, 64), make(chan struct{}), make(chan error, 1)
+	defer close(done)
+	opt := netlink.NeighSubscribeOptions{Namespace: h.ns, ListExisting: true, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}
+	if err := netlink.NeighSubscribeWithOptions(ch, done, opt); err != nil {
+		return err
+	}
+	defer drain(ch)
+	ports, err := stable(func() ([]netlink.Neigh, error) { return h.h.NeighList(0, unix.AF_BRIDGE) })
+	if err != nil {
+		return fmt.Errorf("listing bridge ports: %w", err)
+	}
+	for _, n := range ports {
+		tell(n)
+	}
+	var fdb pace
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case u, ok := <-ch:
+			if !ok {
+				return subscriptionEnd(failed)
+			}
+			if u.Type == unix.RTM_NEWNEIGH && (u.Family != unix.AF_BRIDGE || fdb.admits(time.Now())) {
+				tell(u.Neigh)
 			}
 		}
-	}, onError)
+	}
+}
+
+// pace bounds what invented Ethernet addresses cost: a bridge tells of each, and what is not taken loses an alarm only.
+type pace struct {
+	since time.Time
+	n     int
+}
+
+const portsPerSecond = 200
+
+func (p *pace) admits(now time.Time) bool {
+	if now.Sub(p.since) >= time.Second {
+		p.since, p.n = now, 0
+	}
+	p.n++
+	return p.n <= portsPerSecond
 }
 
 func (h *Host) tell(n netlink.Neigh, fn func(Neighbour), moved func(Port)) {
