@@ -8,10 +8,7 @@ import (
 	"mudguard/dhcp"
 )
 
-// Whose address it is (T13, T15). The addresses of devices under policy are bound to their MACs in both tables: others that
-// say that one is theirs are stopped, whoever they are, and so is a device under policy that says so of an address that is
-// known to be another's. An address that nobody is known by may be the device's new one: a few an hour are taken for its own
-// by the kernel itself, so that nobody waits for us, and are told to us.
+// Whose address it is (T13, T15): ARCHITECTURE.md tells the idea.
 
 // Names of what identity needs.
 const (
@@ -201,6 +198,12 @@ func (e *Engine) meetOthers() {
 	if e.have.Inet == nil {
 		return
 	}
+	known := map[netip.Addr]bool{}
+	for _, d := range e.devices {
+		for _, a := range d.Addrs {
+			known[a] = true
+		}
+	}
 	for _, v6 := range []bool{false, true} {
 		set := e.have.Inet.Sets[setOthers+suffix(v6)]
 		if set == nil {
@@ -211,7 +214,7 @@ func (e *Engine) meetOthers() {
 			if err != nil {
 				continue // this gateway's
 			}
-			if d := e.meet(mac); d != nil && e.macOf(k.Addr).IsZero() {
+			if d := e.meet(mac); d != nil && !known[k.Addr] {
 				e.uses(d, k.Addr)
 			}
 		}
