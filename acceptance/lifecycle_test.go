@@ -82,7 +82,10 @@ func (l *lab) anotherMAC() {
 	old := *d
 	d.client.kill()
 	d.mac = "02:00:00:00:bb:01"
-	d.in(l.T, `ip link set eth0 address `+d.mac+`; ip -4 addr flush dev eth0`)
+	// Its old addresses stay the old one's, static ones too (T15).
+	d.addr6 = strings.TrimSuffix(d.gw6, "1") + "bb01"
+	d.in(l.T, `ip link set eth0 address `+d.mac+`; ip addr flush dev eth0 scope global
+		ip addr add `+d.addr6+`/64 dev eth0 nodad; ip -6 route replace default via `+d.gw6)
 	l.udhcpc(d, site+"mac.json")
 	l.becomes(d, "enforced", "its profile is enforced")
 	l.declares("another MAC", d)

@@ -174,7 +174,7 @@ func (l *lab) iot10(f family) {
 
 // IoT-11: by each way that a URL can come, the URL is taken to the letter and its profile is enforced.
 func (l *lab) iot11(f family) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		source string
 		tell   func(*device, string)
 	}{
@@ -190,7 +190,7 @@ func (l *lab) iot11(f family) {
 		p.URL = site + name + "%2Fv1~a;%C3%A4=1.json" // without a query, which QR codes have no place for
 		l.cloud.publish(name, p)
 		l.cloud.file("/"+name+"/v1~a;ä=1.json", p.JSON())
-		l.static(d, 70)
+		l.static(d, 70+i)
 		c.tell(d, p.URL)
 		v := l.becomes(d, "enforced", "its profile is enforced")
 		if v.URL != p.URL || v.Source != c.source {

@@ -128,13 +128,14 @@ func TestPlanMatchesDaemon(t *testing.T) {
 	}
 }
 
-// comparable drops from a listing what is learned, and the hold of DNS answers, whose spelling depends on the kernel. Sets
+// comparable drops from a listing what is learned, and what this nft has no words for: the hold of DNS answers, whose spelling
+// depends on the kernel, and the targets of neighbour advertisements. Sets
 // and chains come in order, since nft lists them as they were made.
 func comparable(listing string) string {
 	elements := regexp.MustCompile(`(?s)elements = \{.*?\}\n`)
 	block := regexp.MustCompile(`(?ms)^\t(set|map|chain) .*?^\t\}\n`)
-	hold := regexp.MustCompile(`^\tchain (forward|output)_dns `)
-	learned := regexp.MustCompile(`^\tset (n_|dns_clients|denials|new_flows)`)
+	hold := regexp.MustCompile(`^\tchain ((forward|output)_dns|claims_nd) `)
+	learned := regexp.MustCompile(`^\tset (n_|dns_clients|denials|new_|heard|bound|own_addresses|others)`)
 	var out []string
 	for table := range strings.SplitSeq(listing, "\ntable ") {
 		name, _, _ := strings.Cut(strings.TrimPrefix(table, "table "), " {")

@@ -13,7 +13,7 @@ import (
 const (
 	maxAddrsOfDevice = 16
 	forgetAddrAfter  = 24 * time.Hour   // an address without a lease that nobody uses
-	claimAfter       = 10 * time.Minute // so long must an address be unused before another device may have it
+	claimAfter       = 10 * time.Minute // so long must an address of a host under no policy be unused before another may have it
 )
 
 // lease notes that a DHCP server gave a device an address.
@@ -68,6 +68,43 @@ func (e *Engine) leaseOver(d *Device, a netip.Addr, how string) {
 	e.dirty = e.dirty || e.kept(d)
 }
 
+// givenBack is a lease that a device gave back.
+type givenBack struct {
+	addr   netip.Addr
+	length seconds
+	at     time.Time
+}
+
+// forged is how close to a move from port to port a message that ends a lease is not believed.
+const forged = 10 * time.Second
+
+// givesBack takes a device's word that it wants an address no more. Nobody answers such a message, so any host that uses the device's
+// Ethernet address could end its lease (T13): on a bridge that moves the address to the port of the other, which is told a moment
+// before or after.
+func (e *Engine) givesBack(d *Device, a netip.Addr, how string) {
+	if spot := e.places[d.MAC]; spot.before != "" && e.Now().Sub(spot.moved) < forged {
+		e.notGiven(d, a)
+		return
+	}
+	if length, leased := d.Leases[a]; leased {
+		d.back = givenBack{a, length, e.Now()}
+	}
+	e.leaseOver(d, a, how)
+}
+
+// unforge gives a device the lease again that it seemed to give back a moment before it was heard on another port.
+func (e *Engine) unforge(d *Device) {
+	if b := d.back; b.addr.IsValid() && e.Now().Sub(b.at) < forged {
+		d.back = givenBack{}
+		e.lease(d, b.addr, time.Duration(b.length)*time.Second)
+		e.notGiven(d, b.addr)
+	}
+}
+
+func (e *Engine) notGiven(d *Device, a netip.Addr) {
+	e.alarm(AlarmLease, d.MAC, dhcp.MAC{}, e.label(d)+" gave "+a.String()+" back from another port than its own: that is not believed")
+}
+
 // refusedLease ends a device's IPv4 leases: the server told it to start over (RFC 2131 section 3.2).
 func (e *Engine) refusedLease(d *Device) {
 	for _, a := range slices.Collect(maps.Keys(d.Leases)) {
@@ -95,10 +132,8 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 		if !slices.Contains(other.Addrs, a) {
 			continue
 		}
-		if !leased && other.keeps(a, now) {
-			if e.news("claim " + d.MAC.String() + a.String()) {
-				e.Log.Warn("a device uses the address of another; it stays the other's", "mac", d.MAC.String(), "addr", a.String(), "owner", other.MAC.String())
-			}
+		if !leased && e.keeps(other, a, now) {
+			e.borrowing(d, LogEvent{Packet: Flow{Src: a}})
 			return false
 		}
 		delete(other.Leases, a)
@@ -117,10 +152,12 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 	return true
 }
 
-// keeps says that an address is still a device's own.
-func (d *Device) keeps(a netip.Addr, now time.Time) bool {
+// keeps says that an address is still a device's own, whatever others say of themselves. That a device under policy was silent for
+// a while gives its address to nobody (T15): a DHCP server does, the administrator (forget), or a day.
+func (e *Engine) keeps(d *Device, a netip.Addr, now time.Time) bool {
 	_, leased := d.Leases[a]
-	return leased || now.Sub(d.used[a]) < claimAfter
+	silence := now.Sub(d.used[a])
+	return leased || silence < claimAfter || e.kept(d) && silence < forgetAddrAfter
 }
 
 // claims says that nobody but a device says that an address is its own, and that it is of no network here: it may be anybody's on
@@ -170,6 +207,10 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 
 // age ends what is over: leases, addresses that nobody uses, announcements.
 func (e *Engine) age(now time.Time) {
+	e.ageAlarms(now)
+	if !e.turnedAway.IsZero() && !e.crowded() {
+		e.turnedAway, e.stale = time.Time{}, true
+	}
 	for _, d := range e.devices {
 		for a, end := range d.ends {
 			if !end.After(now) {

@@ -64,6 +64,7 @@ func Build(site *Site, members []Member, block *Compiled, known func(set string)
 	b.endChains()
 	b.pausing()
 	b.devices()
+	b.whose()
 	if block != nil {
 		b.policy(block)
 	}
@@ -95,11 +96,12 @@ func (t *Table) chain(c Chain) {
 }
 
 func (b *builder) baseChains() {
-	from := func(name string, hook Hook, dispatch, checked, policy string) {
-		b.inet.chain(Chain{Name: name, Hook: hook, Priority: prioFrom, Rules: b.fromRules(dispatch, checked, policy)})
+	from := func(name string, hook Hook, dispatch, checked, policy string, claims ...ClaimKind) {
+		rules := append(unbound(claims, IfIn{Set: setLAN}), b.fromRules(dispatch, checked, policy)...)
+		b.inet.chain(Chain{Name: name, Hook: hook, Priority: prioFrom, Rules: rules})
 	}
-	from("forward_from", HookForward, mapFrom, mapChecked, blockChain(b.block, (*Compiled).Out))
-	from("input_from", HookInput, mapGateway, mapCheckedGW, blockChain(b.block, (*Compiled).Gateway))
+	from("forward_from", HookForward, mapFrom, mapChecked, blockChain(b.block, (*Compiled).Out), ClaimIPv4, ClaimIPv6)
+	from("input_from", HookInput, mapGateway, mapCheckedGW, blockChain(b.block, (*Compiled).Gateway), ClaimIPv4, ClaimIPv6, ClaimND)
 	b.inet.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioTo, Rules: b.toRules(nil)})
 	b.inet.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioTo, Rules: b.toRules(b.ownAnswers())})
 	if b.site.Queue != QueueNone {
@@ -109,8 +111,10 @@ func (b *builder) baseChains() {
 	if b.bridge == nil {
 		return
 	}
+	b.bridge.chain(Chain{Name: chainRogue, Rules: rogueRules()})
+	b.bridge.chain(Chain{Name: "input_from", Hook: HookInput, Priority: prioFromLink, Rules: unbound([]ClaimKind{ClaimARP})})
 	b.bridge.chain(Chain{Name: "forward_from", Hook: HookForward, Priority: prioFromLink,
-		Rules: b.linkRules(false, blockChain(b.block, (*Compiled).Out))})
+		Rules: append(identityOnLink(), b.linkRules(false, blockChain(b.block, (*Compiled).Out))...)})
 	b.bridge.chain(Chain{Name: "forward_to", Hook: HookForward, Priority: prioToLink,
 		Rules: b.linkRules(true, blockChain(b.block, (*Compiled).In))})
 	b.bridge.chain(Chain{Name: "output_to", Hook: HookOutput, Priority: prioToLink,
@@ -275,7 +279,6 @@ func (b *builder) endChains() {
 		guard = slices.Delete(guard, 4, 5)
 	}
 	b.inet.chain(Chain{Name: chainGuard, Rules: guard})
-	b.end(b.inet, "denied_spoof", LogSpoof, drop, Limit{By: ByEtherSrc, Set: setDenials})
 	b.end(b.inet, "denied_flood", LogFlood, drop, Limit{By: ByEtherSrc, Set: setDenials})
 	b.ends(b.inet, "out", LogOut, Limit{By: ByEtherSrc, Set: setDenials})
 	if s.routed() {
@@ -366,9 +369,6 @@ func (b *builder) verdict(mac dhcp.MAC, label string, p *Compiled) {
 
 func (b *builder) addresses(m Member) {
 	for _, a := range m.Addrs {
-		if !m.Policy.Observe {
-			b.inet.Sets[setOwn+suffix(a.Is6())].Elements[Key{Addr: a}] = Element{}
-		}
 		if !b.site.routed() {
 			continue
 		}

@@ -45,12 +45,19 @@ func (r *ring) add(d *Denial) {
 
 // Denied takes a packet that the kernel logged.
 func (e *Engine) Denied(l LogEvent) {
+	if l.Prefix == LogSource {
+		e.heardAt(l)
+		return
+	}
 	d, in := e.subject(l)
-	if d == nil || !l.Packet.Src.IsValid() {
+	f, proto := l.Packet, protoName(l.Packet.Proto)
+	if !f.Src.IsValid() && l.Claims.IsValid() {
+		f.Src, proto = l.Claims, "arp"
+	}
+	if d == nil || !f.Src.IsValid() {
 		return
 	}
 	d.LastSeen = e.Now()
-	f := l.Packet
 	other := f.Dst
 	if in {
 		other = f.Src
@@ -63,7 +70,7 @@ func (e *Engine) Denied(l LogEvent) {
 		direction = "in"
 	}
 	den := Denial{Time: e.Now().UTC(), MAC: d.MAC, Device: e.label(d), Direction: direction, Src: f.Src, Dst: f.Dst,
-		Proto: protoName(f.Proto), Sport: f.Sport, Dport: f.Dport, Name: mud.Clean(e.Names.NameOf(other), 253),
+		Proto: proto, Sport: f.Sport, Dport: f.Dport, Name: mud.Clean(e.Names.NameOf(other), 253),
 		Enforced: !isObserved(l.Prefix)}
 	den.Explanation = e.sentence(d, l, in, den.Name)
 	den.Reason = e.reason(d, l, in, den.Name)
@@ -109,6 +116,9 @@ func isObserved(prefix string) bool {
 
 // subject is the device whose policy stopped a packet, and whether the packet was on its way to it.
 func (e *Engine) subject(l LogEvent) (d *Device, in bool) {
+	if l.Prefix == LogSpoof {
+		return e.meet(l.MAC), false // its address says nothing
+	}
 	in = l.Prefix == LogIn || l.Prefix == LogIn+logWould
 	mac := l.MAC
 	if in {

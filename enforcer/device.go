@@ -71,6 +71,7 @@ type Device struct {
 	overlay   *Overlay // and what they come to
 
 	denials, wouldDeny uint64 // packets, since the start
+	back               givenBack
 }
 
 // seconds is the length of a lease; 0 is one that never ends.

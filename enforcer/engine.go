@@ -101,6 +101,9 @@ type Engine struct {
 	journal          journal
 	unrecorded       string // why the history was not written
 	watch            watchers
+	alarms           []Alarm // the latest last
+	places           map[dhcp.MAC]spot
+	turnedAway       time.Time // when somebody who announced a URL did not fit into the table
 	started          time.Time
 	events           chan func()
 	waiting          []chan<- error // for the next sync
@@ -111,7 +114,7 @@ func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
 		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{},
 		overlays: map[string]*Overlay{}, overlaidProfiles: map[stack]*mud.Profile{}, approvals: map[string]Approval{},
-		attempts: newAttempts(), started: deps.Now(), events: make(chan func(), eventQueue)}
+		attempts: newAttempts(), places: map[dhcp.MAC]spot{}, started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {
 		e.devices[d.MAC] = d
 		d.restoreAddrs(e.started)
@@ -185,6 +188,7 @@ func (e *Engine) Start() error {
 	if e.lost {
 		e.remember()
 	}
+	e.meetOthers()
 	e.adopt()
 	return e.sync()
 }

@@ -214,7 +214,7 @@ func (e *evaluation) match(t *Table, x Expr) bool {
 		return in != x.Not
 	case EtherIn:
 		_, in := t.Sets[x.Set].Elements[Key{MAC: e.mac(x.Dst)}]
-		return in
+		return in != x.Not
 	case EtherAddr:
 		mac := e.mac(x.Dst)
 		for i := range mac {
@@ -229,6 +229,9 @@ func (e *evaluation) match(t *Table, x Expr) bool {
 		return p.EtherType == 0 && p.Proto == x.Proto
 	case AddrIn:
 		return e.is(x.V6) && e.inSet(t.Sets[x.Set], x.Dst)
+	case Claim:
+		k, ok := e.claim(x)
+		return ok && t.Sets[x.Set].has(k) != x.Not
 	case AddrPrefix:
 		return e.is(x.Prefix.Addr().Is6()) && x.Prefix.Contains(e.addr(x.Dst))
 	case Port:
@@ -283,11 +286,29 @@ func (e *evaluation) state(t *Table, x Expr) bool {
 		e.res.Queued = true
 	case Ask:
 		e.res.Asked = append(e.res.Asked, Noted{t.Family, x.Set, e.asked(x.By, false)})
-	case UpdateAddr, Counter: // nothing to match; what they keep is the kernel's
+	case UpdateAddr, NoteClaim, Counter: // nothing to match; what they keep is the kernel's
 	default:
 		panic(fmt.Sprintf("enforcer: cannot evaluate %T", x))
 	}
 	return true
+}
+
+// claim is the key by which a claim is looked up.
+func (e *evaluation) claim(x Claim) (k Key, ok bool) {
+	switch x.Of {
+	case ClaimND:
+		if ok = e.is(true) && len(e.p.Transport) >= ndTargetEnd; ok {
+			k.Addr = netip.AddrFrom16([16]byte(e.p.Transport[ndTarget:]))
+		}
+	case ClaimARP:
+		k.Addr, ok = e.p.Src, e.p.EtherType == etherARP && e.p.Src.IsValid()
+	default:
+		k.Addr, ok = e.p.Src, e.is(x.Of == ClaimIPv6)
+	}
+	if x.Pair {
+		k.MAC = e.p.SrcMAC
+	}
+	return k, ok
 }
 
 // hop is what a router does before its forward hook: it counts the hop (RFC 791 section 3.2, RFC 8200 section 3).
@@ -339,12 +360,16 @@ func (e *evaluation) inSet(s *Set, dst bool) bool {
 	if s.Learned && e.learned != nil {
 		return e.learned(s.Name, a)
 	}
+	return s.has(Key{Addr: a})
+}
+
+func (s *Set) has(k Key) bool {
 	if !s.Interval {
-		_, in := s.Elements[Key{Addr: a}]
+		_, in := s.Elements[k]
 		return in
 	}
-	for k := range s.Elements {
-		if k.Addr.Compare(a) <= 0 && a.Compare(k.End) <= 0 {
+	for r := range s.Elements {
+		if r.Addr.Compare(k.Addr) <= 0 && k.Addr.Compare(r.End) <= 0 {
 			return true
 		}
 	}

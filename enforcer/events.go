@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"mudguard/dhcp"
@@ -13,6 +14,9 @@ import (
 
 // Sighted takes what a frame on the LAN told about a device. A message without a URL says nothing about the URL (T-05).
 func (e *Engine) Sighted(s dhcp.Sighting) {
+	if !e.hasRoom(s) {
+		return
+	}
 	d := e.meet(s.MAC)
 	if d == nil {
 		return
@@ -34,9 +38,9 @@ func (e *Engine) Sighted(s dhcp.Sighting) {
 	case dhcp.Expired:
 		e.leaseOver(d, s.Addr, "its lease ended")
 	case dhcp.Released:
-		e.leaseOver(d, s.Addr, "it gave its address back")
+		e.givesBack(d, s.Addr, "it gave its address back")
 	case dhcp.Declined:
-		e.leaseOver(d, s.Addr, "it found its address in use")
+		e.givesBack(d, s.Addr, "it found its address in use")
 	case dhcp.Refused:
 		e.refusedLease(d)
 	}
@@ -72,8 +76,10 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 	}
 	d := e.devices[mac]
 	if d == nil {
-		if len(e.devices) >= maxDevices && !e.forgetOldest() {
-			e.Log.Warn("too many devices, a new one is ignored", "mac", mac.String(), "limit", maxDevices)
+		if len(e.devices) >= maxDevices && !e.forgetOldest(e.passing) && !e.forgetOldest(e.stranger) {
+			if e.news("too many devices") {
+				e.Log.Warn("too many devices, new ones are ignored", "mac", mac.String(), "limit", maxDevices)
+			}
 			return nil
 		}
 		d = &Device{MAC: mac, FirstSeen: e.Now().UTC()}
@@ -83,20 +89,69 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 	return d
 }
 
-// forgetOldest makes room by forgetting the device that was silent for longest, of those that are under no policy and about
-// which there is nothing to keep.
-func (e *Engine) forgetOldest() bool {
+// forgetOldest makes room by forgetting who was silent for longest, of those that may be forgotten.
+func (e *Engine) forgetOldest(may func(*Device) bool) bool {
 	var oldest *Device
 	for _, d := range e.devices {
-		if !e.kept(d) && (oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
+		if may(d) && (oldest == nil || d.LastSeen.Before(oldest.LastSeen)) {
 			oldest = d
 		}
 	}
 	if oldest == nil {
 		return false
 	}
+	if e.kept(oldest) {
+		e.Log.Warn("forgotten to make room: it was silent, and never had a profile", "mac", oldest.MAC.String(), "url", oldest.URL.String())
+		e.dirty = true
+	}
 	delete(e.devices, oldest.MAC)
 	return true
+}
+
+// passing says that a device is under no policy and that there is nothing to keep about it.
+func (e *Engine) passing(d *Device) bool { return !e.kept(d) }
+
+// Bounds of what who announces a URL costs (T14).
+const (
+	maxAnnouncers   = maxDevices * 3 / 4
+	strangerSilence = time.Hour
+	crowdedFor      = time.Hour // after somebody was turned away
+)
+
+// stranger says that a device only announced a URL, a while ago: no profile was ever enforced for it, nobody decided about it, and
+// it has no lease. Anybody can invent such.
+func (e *Engine) stranger(d *Device) bool {
+	heard := d.LastSeen
+	if heard.Before(e.started) {
+		heard = e.started
+	}
+	return rank(d.Source) <= 1 && !d.Trusted && d.Approval == nil && !d.Confirmed && !d.Quarantine && !d.Held && d.Mode == "" &&
+		e.overlays[d.MAC.String()] == nil && len(d.Leases) == 0 && e.Now().Sub(heard) >= strangerSilence
+}
+
+// hasRoom says whether there is room for who announces a URL: announcements, which anybody can invent, must not push out all whom we
+// know and leave alone. One that is turned away would have been restricted: now all newcomers are, since it cannot be told from
+// them any more.
+func (e *Engine) hasRoom(s dhcp.Sighting) bool {
+	if e.devices[s.MAC] != nil || s.URL == "" && s.Problem == "" || s.MAC.IsZero() || s.MAC.IsMulticast() {
+		return true
+	}
+	kept := 0
+	for _, d := range e.devices {
+		if e.kept(d) {
+			kept++
+		}
+	}
+	if kept < maxAnnouncers || e.forgetOldest(e.stranger) {
+		return true
+	}
+	e.stale = e.stale || !e.crowded()
+	e.turnedAway = e.Now()
+	return false
+}
+
+func (e *Engine) crowded() bool {
+	return !e.turnedAway.IsZero() && e.Now().Sub(e.turnedAway) < crowdedFor
 }
 
 func (e *Engine) note(d *Device, field *string, value string) {

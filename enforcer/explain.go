@@ -160,7 +160,10 @@ func (e *Engine) sentence(d *Device, l LogEvent, in bool, name string) string {
 	what := e.attempt(d, l.Packet, in, name)
 	switch strings.TrimSuffix(l.Prefix, logWould) {
 	case LogSpoof:
-		return what + " with a source address that is not of this network"
+		if l.Claims.IsValid() {
+			return e.borrowing(d, l)
+		}
+		return what + ": " + e.borrowing(d, l)
 	case LogFlood:
 		too := "opened more than %d new flows"
 		if l.Packet.Proto == protoUDP && l.Packet.Dport == 53 {

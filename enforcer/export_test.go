@@ -25,6 +25,7 @@ func NameSet(name string) string { return nameSet(name) }
 // Limits, for tests that go to them.
 const (
 	MaxDevices       = maxDevices
+	MaxAnnouncers    = maxAnnouncers
 	MaxAddrsOfDevice = maxAddrsOfDevice
 	MaxDenials       = maxDenials
 	MaxAsked         = maxAsked

@@ -48,4 +48,6 @@ type LogEvent struct {
 	DstMAC dhcp.MAC // the receiver's; zero where the hook does not know it
 	Packet Flow     // addresses are invalid for what is not IP
 	Len    int      // bytes on the wire
+	// Claims is the address that ARP or a neighbour advertisement says is its sender's; invalid for all else.
+	Claims netip.Addr
 }

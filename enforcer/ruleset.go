@@ -52,11 +52,15 @@ const (
 	TypeIPv4   KeyType = "ipv4_addr"
 	TypeIPv6   KeyType = "ipv6_addr"
 	TypeIfname KeyType = "ifname"
+	// Whose address it is: a concatenation.
+	TypeMACIPv4 KeyType = TypeMAC + ofMAC + TypeIPv4
+	TypeMACIPv6 KeyType = TypeMAC + ofMAC + TypeIPv6
 	// Who asked a group, and the two UDP ports: a concatenation.
 	TypeMACPorts  KeyType = TypeMAC + portsOf
 	TypeIPv4Ports KeyType = TypeIPv4 + portsOf
 	TypeIPv6Ports KeyType = TypeIPv6 + portsOf
 
+	ofMAC   = " . "
 	portsOf = " . inet_service . inet_service"
 )
 
@@ -150,9 +154,10 @@ type (
 		Not bool
 		Set string
 	}
-	// EtherIn holds when the frame's source (or destination) is in Set.
+	// EtherIn holds when the frame's source (or destination) is in Set, or is not where Not.
 	EtherIn struct {
 		Dst bool
+		Not bool
 		Set string
 	}
 	// EtherMap goes where Map says for the frame's source (or destination).
@@ -175,6 +180,19 @@ type (
 	AddrIn struct {
 		V6  bool
 		Dst bool
+		Set string
+	}
+	// Claim holds when the address that a packet says is its sender's is in Set, or is not where Not. Where Pair, the keys of
+	// Set have the frame's source before it.
+	Claim struct {
+		Of   ClaimKind
+		Pair bool
+		Not  bool
+		Set  string
+	}
+	// NoteClaim puts the frame's source and the address that it claims into the dynamic Set.
+	NoteClaim struct {
+		Of  ClaimKind
 		Set string
 	}
 	// AddrMap goes where Map says for the source (or destination) address.
@@ -285,7 +303,20 @@ const (
 	ByIPv6Dst  LimitKey = "ip6 daddr"
 )
 
+// ClaimKind is where a packet says which address its sender has.
+type ClaimKind string
+
+// Kinds of claims, spelled as nft does: source addresses, the sender of ARP, and the target of a neighbour advertisement.
+const (
+	ClaimIPv4 ClaimKind = "ip saddr"
+	ClaimIPv6 ClaimKind = "ip6 saddr"
+	ClaimARP  ClaimKind = "arp saddr ip"
+	ClaimND   ClaimKind = "icmpv6 taddr"
+)
+
 func (IfIn) isExpr()        {}
+func (Claim) isExpr()       {}
+func (NoteClaim) isExpr()   {}
 func (EtherIn) isExpr()     {}
 func (EtherMap) isExpr()    {}
 func (EtherAddr) isExpr()   {}

@@ -32,7 +32,6 @@ func (b *builder) commonSets() {
 				far.Elements[Key{Addr: a}] = Element{}
 			}
 		}
-		b.inet.set(Set{Name: setOwn + suffix(v6), Key: addrType(v6), Comment: "known addresses of devices under policy"})
 		clients := meter(setDNSClients+suffix(v6), addrType(v6))
 		clients.Timeout = time.Hour
 		b.inet.set(clients)
@@ -41,7 +40,9 @@ func (b *builder) commonSets() {
 			b.inet.set(meter(setDenials+suffix(v6), addrType(v6)))
 		}
 	}
+	b.identity(b.inet, ClaimIPv4, ClaimIPv6, ClaimND)
 	if b.bridge != nil {
+		b.identity(b.bridge, ClaimIPv4, ClaimIPv6, ClaimARP, ClaimND)
 		b.bridge.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
 		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
 		b.bridge.set(meter(setDenials, TypeMAC))

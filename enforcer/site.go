@@ -154,3 +154,17 @@ func (s *Site) ownAddrs() []netip.Addr {
 	}
 	return own
 }
+
+// insideRanges gives what addresses hosts of this network can have. Where this host has none itself, it cannot tell.
+func (s *Site) insideRanges(v6 bool) map[Key]Element {
+	prefixes := slices.Concat(s.nets(), s.LocalNetworks)
+	prefixes = slices.DeleteFunc(prefixes, func(p netip.Prefix) bool { return p.Addr().Is6() != v6 })
+	if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() }) {
+		all := netip.IPv4Unspecified()
+		if v6 {
+			all = netip.IPv6Unspecified()
+		}
+		prefixes = []netip.Prefix{netip.PrefixFrom(all, 0)}
+	}
+	return rangesWithout(prefixes, nil)
+}

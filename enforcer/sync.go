@@ -121,7 +121,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
-		m := Member{MAC: mac, Label: e.modelOf(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac]}
+		m := Member{MAC: mac, Label: e.modelOf(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac] || p == nil && e.crowded()}
 		if d.paused(e.Now()) {
 			m.Pause, m.PauseUntil = d.Pause.Until.Sub(e.Now()), d.Pause.Until
 		}
@@ -132,7 +132,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	}
 	e.Names.Use(names(policies, e.inForce)) // until the kernel has what is new, the old is what counts
 	var block *Compiled
-	if e.site.BlockUnmanaged {
+	if e.site.BlockUnmanaged || e.crowded() {
 		block = e.compile(&Policy{Kind: PolicyRestricted})
 	}
 	return Build(&e.site, members, block, func(set string) map[Key]Element { return e.Names.Elements(set, e.Now()) })

@@ -115,6 +115,8 @@ func (k Key) Text(t KeyType) string {
 		return fmt.Sprintf("%s . %d . %d", k.Text(KeyType(who)), k.Sport, k.Dport)
 	}
 	switch {
+	case t == TypeMACIPv4 || t == TypeMACIPv6:
+		return k.MAC.String() + ofMAC + k.Addr.String()
 	case t == TypeMAC:
 		return k.MAC.String()
 	case t == TypeIfname:
@@ -140,8 +142,8 @@ func (c *Chain) text(b *strings.Builder, f TableFamily) {
 func (r Rule) Text(f TableFamily) string {
 	parts := make([]string, 0, len(r.Exprs)+1)
 	for i, e := range r.Exprs {
-		if q, ok := e.(Queue); ok && q.XT {
-			return "# " + exprText(f, e) + ": nft cannot load the xt spelling that this kernel needs"
+		if why := unspeakable(e); why != "" {
+			return "# " + exprText(f, e) + ": " + why
 		}
 		if i+1 < len(r.Exprs) && implies(r.Exprs[i+1], e) {
 			continue
@@ -152,6 +154,19 @@ func (r Rule) Text(f TableFamily) string {
 		parts = append(parts, fmt.Sprintf("comment %q", r.Comment))
 	}
 	return strings.Join(parts, " ")
+}
+
+// unspeakable says why nft cannot load what the kernel can do: "" where it can.
+func unspeakable(e Expr) string {
+	switch e := e.(type) {
+	case Queue:
+		return pick(e.XT, "nft cannot load the xt spelling that this kernel needs", "")
+	case Claim:
+		return pick(e.Of == ClaimND, "nft before 1.0.8 has no word for it", "")
+	case NoteClaim:
+		return pick(e.Of == ClaimND, "nft before 1.0.8 has no word for it", "")
+	}
+	return ""
 }
 
 // implies says that nft adds e by itself before next.
@@ -176,7 +191,7 @@ func exprText(f TableFamily, e Expr) string {
 	case IfIn:
 		return pick(e.Out, "oifname", "iifname") + pick(e.Not, " != @", " @") + e.Set
 	case EtherIn:
-		return "ether " + side(e.Dst) + "addr @" + e.Set
+		return "ether " + side(e.Dst) + "addr " + pick(e.Not, "!= @", "@") + e.Set
 	case EtherMap:
 		return "ether " + side(e.Dst) + "addr vmap @" + e.Map
 	case EtherAddr:
@@ -195,6 +210,8 @@ func exprText(f TableFamily, e Expr) string {
 		return "meta l4proto " + pick(e.Proto == protoICMPv6, "icmpv6", protoName(e.Proto)) // the other name is in /etc/protocols only
 	case AddrIn:
 		return addrField(e.V6, e.Dst) + " @" + e.Set
+	case Claim:
+		return pick(e.Pair, "ether saddr . ", "") + string(e.Of) + pick(e.Not, " != @", " @") + e.Set
 	case AddrMap:
 		return addrField(e.V6, e.Dst) + " vmap @" + e.Map
 	case AddrPrefix:
@@ -232,6 +249,8 @@ func stmtText(e Expr) string {
 		return fmt.Sprintf("meta mark set meta mark | 0x%08x", e.Bit)
 	case UpdateAddr:
 		return fmt.Sprintf("update @%s { %s }", e.Set, addrField(e.V6, false))
+	case NoteClaim:
+		return fmt.Sprintf("update @%s { ether saddr . %s }", e.Set, e.Of)
 	case Ask:
 		return fmt.Sprintf("update @%s { %s . udp sport . udp dport }", e.Set, whoText(e.By, false))
 	case Answer:

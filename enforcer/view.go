@@ -41,6 +41,7 @@ type DeviceView struct {
 	FormerURLs []mud.URL          `json:"former_urls,omitempty"`
 	Approval   *Approval          `json:"approval,omitempty"`
 	ClientID   string             `json:"client_id,omitempty"`
+	Alarms     []Alarm            `json:"alarms,omitempty"` // about it, or raised by it
 }
 
 // ProfileView is what a profile says of itself.
@@ -146,7 +147,7 @@ func (e *Engine) profileView(p *profileState, j Judgement) *ProfileView {
 func (e *Engine) details(v *DeviceView, d *Device, j Judgement) {
 	v.Infrastructure = infrastructure(j, &e.site)
 	v.Exceptions = e.Exceptions(d)
-	v.Denials = e.Denials(0, d.MAC)
+	v.Denials, v.Alarms = e.Denials(0, d.MAC), e.Alarms(d.MAC)
 	v.Announced, v.FormerURLs, v.Approval, v.ClientID = d.Announced, d.Former, d.Approval, d.ClientID
 	if p := e.profiles[d.URL]; p != nil && p.doc != nil {
 		v.Problems = p.doc.Problems
@@ -282,11 +283,12 @@ type Summary struct {
 	Held    int       `json:"held"`
 	Repairs int       `json:"repairs"`
 	Gaps    []Gap     `json:"gaps"`
+	Alarms  []Alarm   `json:"alarms"` // of the last day
 }
 
 // Summary tells how things stand.
 func (e *Engine) Summary() Summary {
-	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}}
+	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}, Alarms: e.Alarms(dhcp.MAC{})}
 	for _, d := range e.devices {
 		if e.judge(d).Status == StatusHeld {
 			s.Held++
@@ -300,7 +302,10 @@ func (e *Engine) Summary() Summary {
 		gap("state is not saved", e.unsaved)
 	}
 	if len(e.devices) >= maxDevices {
-		gap("new devices", "the table of devices is full: those that do not fit are not put under policy; forget some, or set unmanaged: block")
+		gap("new devices", "the table of devices is full: forget some, or set unmanaged: block")
+	}
+	if e.crowded() && !e.site.BlockUnmanaged {
+		gap("hosts that nobody restricts", "a device that announced a URL did not fit into the table of devices: for an hour all hosts that are not in it have only DHCP, DNS and NTP")
 	}
 	if e.site.Queue == QueueNone {
 		gap("DNS answers are not held", "the kernel has neither nft_queue nor the xt target NFQUEUE; names are looked up ahead of time only")

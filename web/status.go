@@ -25,7 +25,9 @@ type Status struct {
 	Held    int            `json:"held"`
 	Repairs int            `json:"repairs"` // how often somebody else's change of our tables was undone
 	Gaps    []enforcer.Gap `json:"gaps"`
-	Web     WebStatus      `json:"web"`
+	// Alarms are signs of the last day that some host pretends to be another.
+	Alarms []enforcer.Alarm `json:"alarms"`
+	Web    WebStatus        `json:"web"`
 	// What was counted since the daemon started. /metrics has more.
 	Counters Counters `json:"counters"`
 }
@@ -100,7 +102,7 @@ func (a *api) status(r *http.Request) (any, error) {
 	err := a.do(r, func(e *enforcer.Engine) {
 		sum := e.Summary()
 		s.Started, s.Devices, s.Held, s.Repairs = sum.Started, sum.Devices, sum.Held, sum.Repairs
-		s.Gaps = append(orEmpty(sum.Gaps), host.Gaps...)
+		s.Gaps, s.Alarms = append(orEmpty(sum.Gaps), host.Gaps...), sum.Alarms
 		s.Counters = counters(host.Counters, e.Totals())
 	})
 	return s, err

@@ -43,6 +43,11 @@ func (c *cli) printDevice(d enforcer.DeviceView) {
 		problems = append(problems, p.String())
 	}
 	c.section("Problems of the profile", problems)
+	if len(d.Alarms) > 0 {
+		fmt.Fprintln(c.out)
+		c.say("Alarms:")
+		c.printAlarms(d.Alarms)
+	}
 	c.printDenials(d.Denials)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mudguard/enforcer"
+	"mudguard/enforcer/kernel"
 	"mudguard/mud/fetch"
 	"mudguard/web"
 )
@@ -39,6 +40,11 @@ func (d *daemon) host() web.HostStatus {
 	}
 	if !d.features.Bridge && slices.ContainsFunc(d.lan, func(l enforcer.LANInterface) bool { return d.isBridge(l.Name) }) {
 		gap("traffic between hosts of one bridge", "the kernel has no bridge family of nftables (on OpenWrt: kmod-nft-bridge)")
+	}
+	for _, l := range d.lan {
+		for _, text := range kernel.Unseen(l.Name) {
+			gap("traffic that this host may not see", text)
+		}
 	}
 	if d.queue != nil && d.queue.Stats().Late > 0 {
 		gap("DNS hold", fmt.Sprintf("%d answers went on before their addresses were in, since this host was too busy", d.queue.Stats().Late))

@@ -255,7 +255,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.nflog.Run(ctx) })
 	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
 	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
-	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
+	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.moved, d.onError("neighbour events")) })
 	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError("flow events")) })
 	background(func() { d.news.Run(ctx) })
 	g.Go(func() error { return d.audit(ctx) })
@@ -291,6 +291,10 @@ func (d *daemon) neighbour(n kernel.Neighbour) {
 	if slices.Contains(d.cfg.LAN.Interfaces, n.Interface) {
 		d.engine.Post(func(e *enforcer.Engine) { e.Neighbour(n.MAC, n.Interface, n.Addr, n.Stale) })
 	}
+}
+
+func (d *daemon) moved(p kernel.Port) {
+	d.engine.Post(func(e *enforcer.Engine) { e.HeardOn(p.MAC, p.Name) })
 }
 
 // audit looks now and then whether all is as it should be, also where no event told so (hardening.md R1).

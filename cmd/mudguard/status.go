@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mudguard/enforcer"
 	"mudguard/web"
 )
 
@@ -32,6 +33,11 @@ func (c *cli) printStatus(s web.Status) {
 	fmt.Fprintln(c.out)
 	c.table([]string{"SOURCE", "LAST HEARD", "STATE"}, rows, nil)
 	fmt.Fprintln(c.out)
+	if len(s.Alarms) > 0 {
+		c.say("Alarms of the last day:")
+		c.printAlarms(s.Alarms)
+		fmt.Fprintln(c.out)
+	}
 	if len(s.Gaps) == 0 {
 		c.say("Everything is enforced as it should be.")
 		return
@@ -51,4 +57,14 @@ func webText(w web.WebStatus) string {
 		text += "; no password is set yet: mudguard password, or open the pages and give the token in " + w.Token
 	}
 	return text
+}
+
+func (c *cli) printAlarms(list []enforcer.Alarm) {
+	for _, a := range list {
+		times := ""
+		if a.Count > 1 {
+			times = fmt.Sprintf(" (%d times since %s)", a.Count, c.when(a.First))
+		}
+		c.say("  - %s %s: %s%s", c.when(a.Last), a.What, a.Text, times)
+	}
 }

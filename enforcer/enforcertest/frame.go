@@ -89,7 +89,11 @@ func (h Head) transport(k enforcer.Packet, n int) (b []byte) {
 		if h.Rest != "" {
 			return append(b, h.Rest...)
 		}
-		return append(binary.BigEndian.AppendUint16(b, h.Echo), 0, 1)
+		b = append(binary.BigEndian.AppendUint16(b, h.Echo), 0, 1)
+		if k.Proto == 58 && k.ICMPType == 136 { // of whom, if it does not say so itself: of its sender (RFC 4861 section 4.4)
+			b = append(b, k.Src.AsSlice()...)
+		}
+		return b
 	}
 	return nil
 }

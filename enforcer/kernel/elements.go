@@ -175,6 +175,9 @@ func verdictKind(code int32) enforcer.VerdictKind {
 func decodeKey(t enforcer.KeyType, b []byte) (enforcer.Key, bool) {
 	var k enforcer.Key
 	switch {
+	case t == enforcer.TypeMACIPv4 && len(b) == 8+4, t == enforcer.TypeMACIPv6 && len(b) == 8+16:
+		copy(k.MAC[:], b)
+		k.Addr, _ = netip.AddrFromSlice(b[8:])
 	case concatenated(t) && len(b) > 8:
 		who, ports := b[:len(b)-8], b[len(b)-8:]
 		if t == enforcer.TypeMACPorts {

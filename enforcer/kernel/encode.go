@@ -17,6 +17,8 @@ const (
 	offIP4Src, offIP4Dst                   = 12, 16
 	offIP6Src, offIP6Dst                   = 8, 24
 	offTCPFlags                            = 13
+	offARPSender                           = 14 // RFC 826
+	offNDTarget                            = 8  // RFC 4861 section 4.4
 )
 
 const (
@@ -35,6 +37,7 @@ const (
 	l3None l3 = iota
 	l3IPv4
 	l3IPv6
+	l3ARP
 	l3Other
 )
 
@@ -116,7 +119,7 @@ func ruleComment(comment string) []byte {
 
 func (e *encoder) put(x ...expr.Any) { e.out = append(e.out, x...) }
 
-// add encodes a match or hands on to statement.
+// add encodes a match or hands on to concatenation.
 func (e *encoder) add(x enforcer.Expr) error {
 	switch x := x.(type) {
 	case enforcer.IfIn:
@@ -128,7 +131,7 @@ func (e *encoder) add(x enforcer.Expr) error {
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
 	case enforcer.EtherIn:
 		e.etherAddr(x.Dst)
-		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
+		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
 	case enforcer.EtherMap:
 		e.etherAddr(x.Dst)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Map, IsDestRegSet: true})
@@ -138,6 +141,9 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.EtherType:
 		e.etherType(x.Type)
 		e.l3 = l3Other
+		if x.Type == unix.ETH_P_ARP {
+			e.l3 = l3ARP
+		}
 	case enforcer.IPVersion:
 		e.ipVersion(x.V6)
 	case enforcer.L4:
@@ -164,9 +170,27 @@ func (e *encoder) add(x enforcer.Expr) error {
 	case enforcer.HeaderBytes:
 		e.payload(expr.PayloadBaseTransportHeader, uint32(x.At), uint32(len(x.Value)))
 		e.cmp(expr.CmpOpEq, []byte(x.Value))
+	default:
+		return e.concatenation(x)
+	}
+	return nil
+}
+
+// concatenation encodes what looks up several fields together or puts them into a set, or hands on to statement.
+func (e *encoder) concatenation(x enforcer.Expr) error {
+	switch x := x.(type) {
+	case enforcer.Claim:
+		e.claim(x.Of, x.Pair)
+		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set, Invert: x.Not})
+	case enforcer.NoteClaim:
+		e.claim(x.Of, true)
+		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	case enforcer.Answer:
 		e.asked(x.By, true)
 		e.put(&expr.Lookup{SourceRegister: reg, SetName: x.Set})
+	case enforcer.Ask:
+		e.asked(x.By, false)
+		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	default:
 		return e.statement(x)
 	}
@@ -195,9 +219,6 @@ func (e *encoder) statement(x enforcer.Expr) error {
 		e.markSet(x)
 	case enforcer.UpdateAddr:
 		e.address(x.V6, false)
-		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
-	case enforcer.Ask:
-		e.asked(x.By, false)
 		e.put(&expr.Dynset{SrcRegKey: reg, SetName: x.Set, Operation: dynsetUpdate})
 	case enforcer.Limit:
 		return e.limit(x)
@@ -235,16 +256,20 @@ func (e *encoder) payload(base expr.PayloadBase, offset, length uint32) {
 
 // etherAddr loads a MAC. In the inet family the packet may come from something that is not Ethernet: nft checks first.
 func (e *encoder) etherAddr(dst bool) {
-	if e.family == enforcer.Inet && !e.ether {
-		e.meta(expr.MetaKeyIIFTYPE)
-		e.cmp(expr.CmpOpEq, native16(arphrdEther))
-		e.ether = true
-	}
+	e.needEther()
 	off := uint32(offEtherSrc)
 	if dst {
 		off = offEtherDst
 	}
 	e.payload(expr.PayloadBaseLLHeader, off, 6)
+}
+
+func (e *encoder) needEther() {
+	if e.family == enforcer.Inet && !e.ether {
+		e.meta(expr.MetaKeyIIFTYPE)
+		e.cmp(expr.CmpOpEq, native16(arphrdEther))
+		e.ether = true
+	}
 }
 
 // ipVersion is the explicit match, needL3 the implicit one.
@@ -266,8 +291,12 @@ func (e *encoder) etherType(t uint16) {
 
 // headerEtherType matches the type in the Ethernet header itself, as nft does where it counts on such a header.
 func (e *encoder) headerEtherType(v6 bool) {
+	e.headerType(etherTypeOf(v6))
+}
+
+func (e *encoder) headerType(t uint16) {
 	e.payload(expr.PayloadBaseLLHeader, offEtherType, 2)
-	e.cmp(expr.CmpOpEq, big16(etherTypeOf(v6)))
+	e.cmp(expr.CmpOpEq, big16(t))
 }
 
 func (e *encoder) needL3(v6 bool) {

@@ -40,6 +40,33 @@ func (e *encoder) field(x enforcer.HeaderField) error {
 	return nil
 }
 
+// claim loads the address that a packet says is its sender's, with the frame's source before it where pair.
+func (e *encoder) claim(of enforcer.ClaimKind, pair bool) {
+	if pair {
+		e.needEther()
+	}
+	base, off, length := expr.PayloadBaseNetworkHeader, uint32(offARPSender), uint32(4)
+	switch of {
+	case enforcer.ClaimARP:
+		if e.l3 != l3ARP {
+			e.headerType(unix.ETH_P_ARP)
+			e.l3 = l3ARP
+		}
+	case enforcer.ClaimND: // in a chain that only neighbour advertisements come to
+		base, off, length = expr.PayloadBaseTransportHeader, offNDTarget, 16
+	default:
+		v6 := of == enforcer.ClaimIPv6
+		e.needL3(v6)
+		off, length = addrField(v6, false)
+	}
+	at := uint32(reg)
+	if pair {
+		e.payload(expr.PayloadBaseLLHeader, offEtherSrc, 6)
+		at = reg32 + 2
+	}
+	e.put(&expr.Payload{DestRegister: at, Base: base, Offset: off, Len: length})
+}
+
 // asked loads the key of a question to a group, or that by which its answer is looked up: an address and two ports.
 func (e *encoder) asked(by enforcer.KeyType, answer bool) {
 	base, off, length := expr.PayloadBaseLLHeader, uint32(offEtherSrc), uint32(6)

@@ -26,6 +26,10 @@ func setDatatype(k enforcer.KeyType) (nftables.SetDatatype, error) {
 		return nftables.TypeIP6Addr, nil
 	case enforcer.TypeIfname:
 		return nftables.TypeIFName, nil
+	case enforcer.TypeMACIPv4:
+		return nftables.ConcatSetType(nftables.TypeEtherAddr, nftables.TypeIPAddr)
+	case enforcer.TypeMACIPv6:
+		return nftables.ConcatSetType(nftables.TypeEtherAddr, nftables.TypeIP6Addr)
 	case enforcer.TypeMACPorts:
 		return nftables.ConcatSetType(nftables.TypeEtherAddr, nftables.TypeInetService, nftables.TypeInetService)
 	case enforcer.TypeIPv4Ports:
@@ -75,6 +79,8 @@ func addressOf(t enforcer.KeyType) enforcer.KeyType {
 // encodeKey is the key as the kernel has it.
 func encodeKey(t enforcer.KeyType, k enforcer.Key) ([]byte, error) {
 	switch {
+	case t == enforcer.TypeMACIPv4 && k.Addr.Is4(), t == enforcer.TypeMACIPv6 && k.Addr.Is6() && !k.Addr.Is4In6():
+		return append(append(k.MAC[:], 0, 0), k.Addr.AsSlice()...), nil
 	case concatenated(t):
 		who, err := encodeKey(addressOf(t), k)
 		if err != nil {

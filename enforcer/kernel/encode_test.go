@@ -52,6 +52,12 @@ func allSets() map[string]*enforcer.Set {
 		{Name: "askm", Key: enforcer.TypeMACPorts, Dynamic: true, HasTTL: true, Timeout: 10 * time.Second, Size: 1000, Learned: true},
 		{Name: "ask4", Key: enforcer.TypeIPv4Ports, Dynamic: true, HasTTL: true, Timeout: 10 * time.Second, Size: 1000, Learned: true},
 		{Name: "ask6", Key: enforcer.TypeIPv6Ports, Dynamic: true, HasTTL: true, Timeout: 10 * time.Second, Size: 1000, Learned: true},
+		{Name: "pair4", Key: enforcer.TypeMACIPv4, Elements: map[enforcer.Key]enforcer.Element{
+			{MAC: macKey(1).MAC, Addr: addr("192.0.2.1")}: {Comment: "lamp"}, {MAC: macKey(1).MAC, Addr: addr("0.0.0.0")}: none}},
+		{Name: "pair6", Key: enforcer.TypeMACIPv6, Elements: map[enforcer.Key]enforcer.Element{
+			{MAC: macKey(1).MAC, Addr: addr("2001:db8::1")}: {Comment: "lamp"}, {MAC: macKey(1).MAC, Addr: addr("::")}: none}},
+		{Name: "heard4", Key: enforcer.TypeMACIPv4, Dynamic: true, HasTTL: true, Timeout: time.Hour, Size: 1000, Learned: true},
+		{Name: "heard6", Key: enforcer.TypeMACIPv6, Dynamic: true, HasTTL: true, Timeout: time.Hour, Size: 1000, Learned: true},
 		{Name: "whom", Key: enforcer.TypeMACPorts, Elements: map[enforcer.Key]enforcer.Element{
 			{MAC: dhcp.MAC{2, 5: 0}, Sport: 5353, Dport: 1}: {Comment: "ends in zeros"}, {MAC: macKey(2).MAC, Sport: 65535}: none}},
 		{Name: "who4", Key: enforcer.TypeIPv4Ports, Elements: map[enforcer.Key]enforcer.Element{
@@ -88,7 +94,22 @@ func matchRules() []enforcer.Rule {
 		rule(enforcer.IPVersion{}, enforcer.AddrIn{Set: "s4"}, n), rule(enforcer.IPVersion{V6: true}, enforcer.AddrIn{V6: true, Set: "s6"}, n),
 		rule(enforcer.EtherIn{Set: "macs"}, enforcer.AddrIn{Set: "s4"}, n), rule(enforcer.EtherIn{Set: "macs"}, enforcer.AddrIn{V6: true, Set: "s6"}, n),
 		rule(enforcer.EtherIn{Set: "macs"}, enforcer.IPVersion{}, n), rule(enforcer.EtherIn{Set: "macs"}, enforcer.IPVersion{V6: true}, enforcer.AddrIn{V6: true, Set: "s6"}, n),
+		rule(enforcer.EtherIn{Set: "macs", Not: true}, n), rule(enforcer.Claim{Of: enforcer.ClaimIPv4, Set: "s4"}, n),
+		rule(enforcer.IPVersion{}, enforcer.IfIn{Set: "lan"}, enforcer.Claim{Of: enforcer.ClaimIPv4, Pair: true, Not: true, Set: "pair4"}, n),
+		rule(enforcer.Claim{Of: enforcer.ClaimIPv6, Pair: true, Set: "pair6"}, n), rule(enforcer.NoteClaim{Of: enforcer.ClaimIPv6, Set: "heard6"}),
+		rule(enforcer.NoteClaim{Of: enforcer.ClaimIPv4, Set: "heard4"}),
 		rule(enforcer.AddrMap{Map: "to4"}), rule(enforcer.AddrMap{V6: true, Dst: true, Map: "to6"}),
+	}
+}
+
+// arpRules are for the bridge family only.
+func arpRules() []enforcer.Rule {
+	arp := func(pair, not bool, set string) enforcer.Claim {
+		return enforcer.Claim{Of: enforcer.ClaimARP, Pair: pair, Not: not, Set: set}
+	}
+	return []enforcer.Rule{
+		rule(enforcer.EtherType{Type: 0x0806}, arp(true, true, "pair4"), enforcer.Counter{}), rule(arp(false, false, "s4"), enforcer.Counter{}),
+		rule(arp(true, false, "pair4"), enforcer.Counter{}), rule(enforcer.NoteClaim{Of: enforcer.ClaimARP, Set: "heard4"}),
 	}
 }
 
@@ -214,6 +235,9 @@ func allTable(f enforcer.TableFamily) *enforcer.Table {
 	var rules []enforcer.Rule
 	for _, r := range [][]enforcer.Rule{matchRules(), prefixRules(), portRules(), headRules(), transportRules(), statementRules(f)} {
 		rules = append(rules, r...)
+	}
+	if f == enforcer.Bridge {
+		rules = append(rules, arpRules()...)
 	}
 	chains := []*enforcer.Chain{
 		{Name: "p_1_out", Rules: append(prefixRules(), portRules()...)}, // names no map that names it

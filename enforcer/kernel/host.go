@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -20,6 +21,12 @@ type Neighbour struct {
 	Addr      netip.Addr
 	Interface string
 	Stale     bool // nobody confirmed it for a while: the kernel keeps such entries for as long as it has room
+}
+
+// Port is where a bridge heard an Ethernet address last.
+type Port struct {
+	MAC  dhcp.MAC
+	Name string
 }
 
 // Iface is a network interface.
@@ -110,40 +117,83 @@ func neighbour(n netlink.Neigh, name string) (Neighbour, bool) {
 	return out, out.MAC != dhcp.MAC{} && !out.Addr.IsMulticast()
 }
 
-// WatchNeighbours calls fn for every entry that becomes usable, until ctx ends. Those that are there already come first.
-func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), onError func(error)) {
-	keepRunning(ctx, "watching neighbours", func(ctx context.Context) error {
-		ch, done, failed := make(chan netlink.NeighUpdate, 64), make(chan struct{}), make(chan error, 1)
-		defer close(done)
-		opt := netlink.NeighSubscribeOptions{Namespace: h.ns, ListExisting: true, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}
-		if err := netlink.NeighSubscribeWithOptions(ch, done, opt); err != nil {
-			return err
-		}
-		defer drain(ch)
-		for {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case u, ok := <-ch:
-				if !ok {
-					return subscriptionEnd(failed)
-				}
-				if u.Type == unix.RTM_NEWNEIGH && (u.Family == unix.AF_INET || u.Family == unix.AF_INET6) {
-					h.tell(u.Neigh, fn)
-				}
-			}
-		}
-	}, onError)
+// WatchNeighbours calls fn for every entry that becomes usable, and moved for every port on which a bridge hears an Ethernet
+// address anew, until ctx ends. What is there already comes first.
+func (h *Host) WatchNeighbours(ctx context.Context, fn func(Neighbour), moved func(Port), onError func(error)) {
+	tell := func(n netlink.Neigh) { h.tell(n, fn, moved) }
+	keepRunning(ctx, "watching neighbours", func(ctx context.Context) error { return h.watchNeighbours(ctx, tell) }, onError)
 }
 
-func (h *Host) tell(n netlink.Neigh, fn func(Neighbour)) {
+func (h *Host) watchNeighbours(ctx context.Context, tell func(netlink.Neigh)) error {
+	ch, done, failed := make(chan netlink.NeighUpdate, 64), make(chan struct{}), make(chan error, 1)
+	defer close(done)
+	opt := netlink.NeighSubscribeOptions{Namespace: h.ns, ListExisting: true, ReceiveBufferSize: learnBuffer, ErrorCallback: first(failed)}
+	if err := netlink.NeighSubscribeWithOptions(ch, done, opt); err != nil {
+		return err
+	}
+	defer drain(ch)
+	ports, err := stable(func() ([]netlink.Neigh, error) { return h.h.NeighList(0, unix.AF_BRIDGE) })
+	if err != nil {
+		return fmt.Errorf("listing bridge ports: %w", err)
+	}
+	for _, n := range ports {
+		tell(n)
+	}
+	var fdb pace
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case u, ok := <-ch:
+			if !ok {
+				return subscriptionEnd(failed)
+			}
+			if u.Type == unix.RTM_NEWNEIGH && (u.Family != unix.AF_BRIDGE || fdb.admits(time.Now())) {
+				tell(u.Neigh)
+			}
+		}
+	}
+}
+
+// pace bounds what invented Ethernet addresses cost: a bridge tells of each, and what is not taken loses an alarm only.
+type pace struct {
+	since time.Time
+	n     int
+}
+
+const portsPerSecond = 200
+
+func (p *pace) admits(now time.Time) bool {
+	if now.Sub(p.since) >= time.Second {
+		p.since, p.n = now, 0
+	}
+	p.n++
+	return p.n <= portsPerSecond
+}
+
+func (h *Host) tell(n netlink.Neigh, fn func(Neighbour), moved func(Port)) {
 	l, err := h.h.LinkByIndex(n.LinkIndex)
 	if err != nil {
 		return // gone already
 	}
-	if one, ok := neighbour(n, l.Attrs().Name); ok {
+	name := l.Attrs().Name
+	if n.Family == unix.AF_BRIDGE {
+		if p, ok := port(n, name); ok {
+			moved(p)
+		}
+	} else if one, ok := neighbour(n, name); ok {
 		fn(one)
 	}
+}
+
+// port is what a bridge learned by itself: permanent entries are its own addresses, or an administrator's.
+func port(n netlink.Neigh, name string) (Port, bool) {
+	p := Port{Name: name}
+	if n.State&netlink.NUD_PERMANENT != 0 || n.MasterIndex == 0 || len(n.HardwareAddr) != len(p.MAC) {
+		return p, false
+	}
+	copy(p.MAC[:], n.HardwareAddr)
+	return p, true
 }
 
 // drain lets the library's goroutine, which may be about to send, see that it is done; it closes the channel.

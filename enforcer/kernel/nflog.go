@@ -208,6 +208,7 @@ func parseLog(b []byte) (e enforcer.LogEvent, ok bool) {
 		copy(e.MAC[:], header[6:])
 	}
 	e.Len = len(payload)
+	e.Claims = claims(proto, payload)
 	if proto == 0 || proto == unix.ETH_P_IP || proto == unix.ETH_P_IPV6 {
 		if f, n, isIP := parseIP(payload); isIP {
 			e.Packet, e.Len = f, max(n, e.Len)

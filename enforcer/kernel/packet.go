@@ -104,3 +104,14 @@ func parseL4(f *enforcer.Flow, b []byte) {
 		}
 	}
 }
+
+// claims is the address that ARP (RFC 826) or a neighbour advertisement (RFC 4861 section 4.4) says is its sender's.
+func claims(proto uint16, b []byte) netip.Addr {
+	switch {
+	case proto == unix.ETH_P_ARP && len(b) >= offARPSender+4:
+		return netip.AddrFrom4([4]byte(b[offARPSender:]))
+	case proto == unix.ETH_P_IPV6 && len(b) >= ip6Header+offNDTarget+16 && b[6] == unix.IPPROTO_ICMPV6 && b[ip6Header] == 136:
+		return netip.AddrFrom16([16]byte(b[ip6Header+offNDTarget:]))
+	}
+	return netip.Addr{}
+}

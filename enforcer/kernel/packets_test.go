@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mudguard/dhcp"
 	"mudguard/enforcer"
 )
 
@@ -320,11 +321,12 @@ func TestHost(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var changes atomic.Int32
 	var mu sync.Mutex
-	seen := map[netip.Addr]Neighbour{}
+	seen, ports := map[netip.Addr]Neighbour{}, map[dhcp.MAC]string{}
 	var wg sync.WaitGroup
 	wg.Go(func() { h.WatchLinks(ctx, func() { changes.Add(1) }, func(err error) { t.Error(err) }) })
 	wg.Go(func() {
-		h.WatchNeighbours(ctx, func(n Neighbour) { mu.Lock(); defer mu.Unlock(); seen[n.Addr] = n }, func(err error) { t.Error(err) })
+		h.WatchNeighbours(ctx, func(n Neighbour) { mu.Lock(); defer mu.Unlock(); seen[n.Addr] = n },
+			func(p Port) { mu.Lock(); defer mu.Unlock(); ports[p.MAC] = p.Name }, func(err error) { t.Error(err) })
 	})
 	eventually(t, "first call", func() bool { return changes.Load() > 0 })
 	before := changes.Load()
@@ -343,6 +345,15 @@ func TestHost(t *testing.T) {
 		n := seen[netip.MustParseAddr("2001:db8::2")]
 		return len(seen) == 3 && n.MAC == macKey(2).MAC && n.Interface == "br0"
 	})
+	s.run("", "sh", "-ec", "for i in 0 1; do ip link add p$i type veth peer name q$i; ip link set p$i up master br0; ip link set q$i up; done")
+	for _, p := range []string{"p0", "p1", "p0"} {
+		eventually(t, "the port is told", func() bool { // a port takes a moment to learn
+			s.run("", "sh", "-c", "bridge fdb replace 02:00:00:00:00:07 dev "+p+" master dynamic || true")
+			mu.Lock()
+			defer mu.Unlock()
+			return ports[macKey(7).MAC] == p
+		})
+	}
 	got, err := h.Neighbours()
 	if err != nil || len(got) != 3 {
 		t.Errorf("neighbours %v, %v", got, err)

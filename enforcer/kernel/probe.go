@@ -97,6 +97,8 @@ func setNames(x enforcer.Expr) []string {
 		return []string{x.Set}
 	case enforcer.UpdateAddr:
 		return []string{x.Set}
+	case enforcer.NoteClaim:
+		return []string{x.Set}
 	case enforcer.Ask:
 		return []string{x.Set}
 	}
@@ -118,6 +120,8 @@ func probeSet(t *nftables.Table, name string, x enforcer.Expr) *nftables.Set {
 		if x.V6 {
 			s.KeyType = nftables.TypeIP6Addr
 		}
+	case enforcer.NoteClaim:
+		s.KeyType, _ = setDatatype(x.KeyType())
 	case enforcer.Ask:
 		s.KeyType, _ = setDatatype(x.By) // of our own three
 	}
@@ -164,7 +168,7 @@ func kernelModule(x enforcer.Expr) (string, bool) {
 		return "log (nft_log)", true
 	case enforcer.Limit:
 		return "limit (nft_limit)", true
-	case enforcer.UpdateAddr, enforcer.Ask:
+	case enforcer.UpdateAddr, enforcer.NoteClaim, enforcer.Ask:
 		return "dynamic sets", true
 	}
 	return "", false

@@ -241,7 +241,7 @@ func readDesc(s *enforcer.Set, ad *netlink.AttributeDecoder) error {
 
 func keyType(magic uint32) enforcer.KeyType {
 	for _, k := range []enforcer.KeyType{enforcer.TypeMAC, enforcer.TypeIPv4, enforcer.TypeIPv6, enforcer.TypeIfname,
-		enforcer.TypeMACPorts, enforcer.TypeIPv4Ports, enforcer.TypeIPv6Ports} {
+		enforcer.TypeMACIPv4, enforcer.TypeMACIPv6, enforcer.TypeMACPorts, enforcer.TypeIPv4Ports, enforcer.TypeIPv6Ports} {
 		if dt, err := setDatatype(k); err == nil && dt.GetNFTMagic() == magic {
 			return k
 		}

@@ -342,10 +342,13 @@ func (l *lab) forget() {
 	}
 }
 
-// alive sends one frame each way.
+// alive sends one frame each way, and one to the gateway, whose IPv6 address takes a moment to come.
 func (l *lab) alive() bool {
 	lamp, cloud := enforcertest.HostNamed("lamp"), enforcertest.HostNamed("cloud")
 	out := enforcer.Packet{SrcMAC: lamp.MAC, Flow: enforcer.Flow{Src: lamp.V6, Dst: cloud.V6, Proto: protoOther}}
 	in := enforcer.Packet{Flow: enforcer.Flow{Src: cloud.V4, Dst: lamp.V4, Proto: protoOther}}
-	return len(l.fire([]shot{{k: out, from: l.port(lamp), to: portWAN}, {k: in, from: portWAN, to: l.port(lamp)}})) == 2
+	here := out
+	here.Dst = enforcertest.HostNamed(portGateway).V6
+	return len(l.fire([]shot{{k: out, from: l.port(lamp), to: portWAN}, {k: in, from: portWAN, to: l.port(lamp)},
+		{k: here, from: l.port(lamp), to: portGateway}})) == 3
 }

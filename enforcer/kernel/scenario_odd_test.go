@@ -233,6 +233,8 @@ func (l *lab) toLink() []odd {
 		b[6] = unix.IPPROTO_HOPOPTS
 		return unix.ETH_P_IPV6, b
 	}
+	untargeted := l.group("lamp", all6, "fd77::a", "ff02::1", icmp6(136))
+	untargeted.head.Rest = "\x20\x00\x00\x00"
 	query := l.group("lamp", everybody, "192.168.77.10", "192.168.77.50", enforcer.Flow{})
 	query.k.EtherType = unix.ETH_P_ARP
 	mdns := enforcer.Flow{Proto: unix.IPPROTO_UDP, Sport: 5353, Dport: 5353}
@@ -240,7 +242,8 @@ func (l *lab) toLink() []odd {
 		{name: "ARP query", shot: query, want: true},
 		{name: "neighbour solicitation", shot: l.group("lamp", node, "fd77::a", "ff02::1:ff00:32", icmp6(135)), want: true},
 		{name: "duplicate address detection", shot: l.group("lamp", node, "::", "ff02::1:ff00:32", icmp6(135)), want: true},
-		{name: "unsolicited advertisement", shot: l.group("lamp", all6, "fd77::a", "ff02::1", icmp6(136)), want: true},
+		{name: "unsolicited advertisement", shot: l.announcement(enforcertest.HostNamed("lamp"), netip.MustParseAddr("fd77::a")), want: true},
+		{name: "advertisement without a target", shot: untargeted},
 		{name: "MLDv2 report", shot: report, want: true},
 		{name: "DHCP discover to everybody", shot: l.group("lamp", everybody, "0.0.0.0", "255.255.255.255", discover), want: true,
 			also: portGateway},

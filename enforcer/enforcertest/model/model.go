@@ -82,6 +82,8 @@ const (
 func (m *Model) Judge(p Packet) (bool, string) {
 	f := flow{p.Peer, p.Proto, p.PeerPort, p.Port, p.ID}
 	switch {
+	case p.Sent && m.world.Bridge && p.Place == Link && p.rogue():
+		return false, "what only servers and routers say (T15)"
 	case m.flows[f]:
 		return true, "part of a flow that was admitted"
 	case m.infrastructure(p):
@@ -97,6 +99,19 @@ func (m *Model) Judge(p Packet) (bool, string) {
 		m.open(f, p)
 	}
 	return pass, why
+}
+
+// rogue says that a packet is of those by which servers and routers of a link rule its hosts.
+func (p Packet) rogue() bool {
+	switch six := p.Peer.Is6(); p.Proto {
+	case udp:
+		return p.PeerPort == map[bool]uint16{false: 68, true: 546}[six]
+	case icmpv6:
+		return six && (p.Type == 134 || p.Type == 137)
+	case icmp:
+		return !six && p.Type == 5
+	}
+	return false
 }
 
 // open remembers a flow. Neighbour discovery and MLD are no flows.
