@@ -13,11 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"mudguard/enforcer/enforcertest"
 	"mudguard/internal/steps"
@@ -45,10 +42,10 @@ func TestCrash(t *testing.T) {
 	l.daemon.kill()
 	l.wan.in(t, "nft reset counter inet sink hits")
 	n := l.noise(lamp)
-	total := c.once(0)
+	there := c.once(point{})
 	want := number("MUDGUARD_CRASHES", crashes)
-	for i := 0; c.killed < want && i < 3*want; i++ {
-		c.once(1 + (i*total/want+i%7)%total)
+	for i := 0; c.killed < want && i < 2*want; i++ {
+		c.once(spread(there, i, want))
 	}
 	if err := n.end(); err != nil {
 		l.complain("the noise ended: %v", err)
@@ -59,14 +56,27 @@ func TestCrash(t *testing.T) {
 	if c.killed < want {
 		l.complain("killed at %d points of %d", c.killed, want)
 	}
-	c.once(0)
-	kinds := slices.Sorted(maps.Keys(c.at))
+	c.once(point{})
 	for _, kind := range []string{"send netfilter", "receive netfilter", "send tcp", "receive tcp", "connect tcp", "create", "write", "fsync", "rename", "link"} {
 		if c.at[kind] == 0 {
-			l.complain("never killed at a %q, but at %v", kind, kinds)
+			l.complain("never killed at a %q, but at %v of %v", kind, c.at, there)
 		}
 	}
-	t.Logf("killed at %d points of %d, by kind %v; %d denied packets were sent meanwhile and none passed", c.killed, total, c.at, n.sent.Load())
+	t.Logf("killed at %d points, by kind %v of %v; of %d denied packets that were sent meanwhile none passed", c.killed, c.at, there, n.sent.Load())
+}
+
+// point is the nth step of a kind.
+type point struct {
+	kind string
+	n    int
+}
+
+// spread gives the ith of so many points: kinds take turns, and each is tried all over.
+func spread(there map[string]int, i, of int) point {
+	kinds := slices.Sorted(maps.Keys(there))
+	kind := kinds[i%len(kinds)]
+	rounds := max(of/len(kinds), 1)
+	return point{kind, 1 + (i/len(kinds))*there[kind]/rounds%there[kind]}
 }
 
 // number reads how much a test is to do.
@@ -97,31 +107,29 @@ func (c *crash) publish() {
 	c.cloud.publish("lamp", p)
 }
 
-// once starts the daemon, has it do all that it does, and kills it at its nth step, or at the end if that is 0; it gives the steps.
-func (c *crash) once(nth int) int {
+// once starts the daemon, has it do all that it does, and kills it at a point, or else at the end; it gives the steps by kind.
+func (c *crash) once(nth point) map[string]int {
 	c.Helper()
 	c.makeDue()
 	c.publish()
-	var count atomic.Int64
+	count := map[string]int{} // of the tracer while the daemon lives
 	var kinds steps.Kinds
 	p := c.trace(func(call *steps.Call) {
 		kind := kinds.Of(call)
-		if kind == "" || kind == "receive route" && call.Ret == -int64(unix.EAGAIN) {
-			return
-		}
-		if count.Add(1) == int64(nth) {
+		if count[kind]++; kind == nth.kind && count[kind] == nth.n {
 			call.Kill()
 			c.at[kind]++
 			c.killed++
 		}
 	})
 	c.change(p)
-	if nth == 0 && p.ended() {
+	if nth.n == 0 && p.ended() {
 		c.Fatalf("the daemon ended: %v\n%s", p.end, c.logged())
 	}
 	p.kill()
 	c.whole(nth)
-	return int(count.Load())
+	delete(count, "")
+	return count
 }
 
 // change is the steps that everything is about. Where the daemon is killed, the rest fails, as it must.
@@ -137,7 +145,7 @@ func (c *crash) change(p *traced) {
 		{"devices/" + plug + "/forget", ""},
 	} {
 		if err := c.api("POST", ask[0], ask[1]); err != nil && !p.ended() {
-			<-time.After(100 * time.Millisecond)
+			<-time.After(time.Second)
 			if !p.ended() {
 				c.Fatalf("%v\n%s", err, c.logged())
 			}
@@ -161,7 +169,7 @@ func (c *crash) change(p *traced) {
 var jump = regexp.MustCompile(`(02:00:00:00:[0-9a-f:]{5})(?: comment "[^"]*")? : (?:jump|goto) (\w+)`)
 
 // whole looks at what a crash left.
-func (c *crash) whole(nth int) {
+func (c *crash) whole(nth point) {
 	c.Helper()
 	listing := c.gw.in(c.T, "nft -s list ruleset")
 	for _, m := range regexp.MustCompile(`(?ms)^\tchain (\w+) \{\n(.*?)^\t\}`).FindAllStringSubmatchIndex(listing, -1) {
@@ -169,7 +177,7 @@ func (c *crash) whole(nth int) {
 		table = table[:strings.Index(table, " {")]
 		name, body := table+" "+listing[m[2]:m[3]], regexp.MustCompile(` packets \d+ bytes \d+`).ReplaceAllString(listing[m[4]:m[5]], "")
 		if had, known := c.bodies[name]; known && had != body {
-			c.Fatalf("killed at step %d: chain %s is neither the old one nor the new one:%s", nth, name, difference(had, body))
+			c.Fatalf("killed at %v: chain %s is neither the old one nor the new one:%s", nth, name, difference(had, body))
 		}
 		c.bodies[name] = body
 	}
@@ -178,16 +186,16 @@ func (c *crash) whole(nth int) {
 		policies[m[1]] = append(policies[m[1]], m[2])
 	}
 	if len(policies[c.lamp.mac]) == 0 {
-		c.Fatalf("killed at step %d: the lamp is under no policy:\n%s", nth, listing)
+		c.Fatalf("killed at %v: the lamp is under no policy:\n%s", nth, listing)
 	}
 	for mac, chains := range policies {
 		if len(chains) != len(policies[c.lamp.mac]) {
-			c.Fatalf("killed at step %d: %s is in %v, the lamp in %v", nth, mac, chains, policies[c.lamp.mac])
+			c.Fatalf("killed at %v: %s is in %v, the lamp in %v", nth, mac, chains, policies[c.lamp.mac])
 		}
 		hash := func(chain string) string { return chain[:strings.LastIndex(chain, "_")] }
 		for _, chain := range chains {
 			if hash(chain) != hash(chains[0]) {
-				c.Fatalf("killed at step %d: %s is under parts of two policies: %v", nth, mac, chains)
+				c.Fatalf("killed at %v: %s is under parts of two policies: %v", nth, mac, chains)
 			}
 		}
 	}
@@ -195,20 +203,20 @@ func (c *crash) whole(nth int) {
 }
 
 // stateWhole reads the state by itself, without the daemon's code.
-func (c *crash) stateWhole(nth int) {
+func (c *crash) stateWhole(nth point) {
 	c.Helper()
 	raw, err := os.ReadFile(filepath.Join(c.dir, "state/state.json"))
 	if err != nil {
-		c.Fatalf("killed at step %d: %v", nth, err)
+		c.Fatalf("killed at %v: %v", nth, err)
 	}
 	var file struct {
 		Checksum string
 		State    json.RawMessage
 	}
 	if err := json.Unmarshal(raw, &file); err != nil || file.Checksum != fmt.Sprintf("%x", sha256.Sum256(file.State)) {
-		c.Fatalf("killed at step %d: the state is damaged: %v\n%s", nth, err, raw)
+		c.Fatalf("killed at %v: the state is damaged: %v\n%s", nth, err, raw)
 	}
 	if !strings.Contains(string(file.State), c.lamp.mac) {
-		c.Fatalf("killed at step %d: the state has lost the lamp:\n%s", nth, raw)
+		c.Fatalf("killed at %v: the state has lost the lamp:\n%s", nth, raw)
 	}
 }

@@ -39,7 +39,7 @@ func (l *lab) trace(see func(c *steps.Call)) *traced {
 		l.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
 	p, started, isOurs := &traced{calls: make(chan struct{})}, make(chan error, 1), false
 	go func() {
 		defer close(p.calls)

@@ -77,8 +77,8 @@ type tracer struct {
 }
 
 // Run starts a program and shows see every call that it makes, at its beginning and its end, until it has ended. start has to ask
-// for tracing (syscall.SysProcAttr.Ptrace), and runs on the thread that Run stays on. What the program becomes by exec is
-// watched too.
+// for tracing and a process group of its own (Ptrace and Setpgid of syscall.SysProcAttr), and runs on the thread that Run stays
+// on. What the program becomes by exec is watched too.
 func Run(start func() (pid int, err error), see func(*Call)) (unix.WaitStatus, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -88,7 +88,7 @@ func Run(start func() (pid int, err error), see func(*Call)) (unix.WaitStatus, e
 	}
 	t := &tracer{pid: pid, see: see, pending: map[int]Call{}}
 	var ws unix.WaitStatus
-	if _, err := wait(pid, &ws); err != nil {
+	if _, err := t.wait(&ws); err != nil {
 		return 0, err
 	}
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
@@ -98,33 +98,30 @@ func Run(start func() (pid int, err error), see func(*Call)) (unix.WaitStatus, e
 	return t.follow()
 }
 
-// wait waits for a thread of the program, and for no child of other threads of ours.
-func wait(pid int, ws *unix.WaitStatus) (int, error) {
+// wait waits for a thread of the program, and for no other child of ours.
+func (t *tracer) wait(ws *unix.WaitStatus) (int, error) {
 	for {
-		got, err := unix.Wait4(pid, ws, unix.WALL|unix.WNOTHREAD, nil)
+		got, err := unix.Wait4(-t.pid, ws, unix.WALL|unix.WNOTHREAD, nil)
 		if err != unix.EINTR {
 			return got, err
 		}
 	}
 }
 
-func (t *tracer) follow() (end unix.WaitStatus, err error) {
+func (t *tracer) follow() (unix.WaitStatus, error) {
 	for {
 		var ws unix.WaitStatus
-		tid, err := wait(-1, &ws)
+		tid, err := t.wait(&ws)
 		switch {
-		case err == unix.ECHILD:
-			return end, nil
 		case err != nil:
-			return end, err
+			return ws, err
+		case !ws.Stopped() && tid == t.pid: // the first thread is the last to go
+			return ws, nil
 		case !ws.Stopped():
-			if tid == t.pid {
-				end = ws
-			}
 			continue
 		}
 		if err := unix.PtraceSyscall(tid, t.stopped(tid, ws)); err != nil && err != unix.ESRCH { // killed meanwhile
-			return end, err
+			return ws, err
 		}
 	}
 }
