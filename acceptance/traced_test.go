@@ -137,4 +137,3 @@ func (l *lab) answers(p *traced) bool {
 	}
 	return !p.ended()
 }
-
