@@ -82,10 +82,12 @@ type Engine struct {
 	fresh            []owned              // addresses that became known since the last sync
 	told             map[string]time.Time // denials that were logged, not to repeat them
 	repairs          int
-	lost             bool // the state was
-	readOnce         bool // what the kernel has is known
-	stale            bool // something happened since the last sync, or not all of it worked
-	dirty            bool // state to save
+	repaired         *Repair // the last one
+	suspect          bool    // somebody else may have changed our tables
+	lost             bool    // the state was
+	readOnce         bool    // what the kernel has is known
+	stale            bool    // something happened since the last sync, or not all of it worked
+	dirty            bool    // state to save
 	unsaved          string
 	written          writes
 	handed           map[string][]Host // classes as DHCP handed them out

@@ -26,11 +26,9 @@ type refusal struct {
 
 // sync brings the kernel and the disk in line with the state: one transaction, or none where nothing changed.
 func (e *Engine) sync() error {
-	if !e.readOnce {
-		if err := e.readBack(); err != nil {
-			e.degraded, e.stale = err.Error(), true
-			return err
-		}
+	if err := e.check(); err != nil {
+		e.degraded, e.stale = err.Error(), true
+		return err
 	}
 	policies := e.policies()
 	err := e.apply(e.build(policies))
@@ -390,18 +388,4 @@ func (e *Engine) write() error {
 	e.dirty, e.unsaved = false, ""
 	e.stale = len(e.refused) > 0 || e.degraded != ""
 	return nil
-}
-
-// Repair is called when somebody else changed our tables: it reads them back and puts right what is not as it should be.
-func (e *Engine) Repair() {
-	was := e.have
-	if err := e.readBack(); err != nil {
-		e.Log.Error("tables not checked", "err", err)
-		return
-	}
-	if !Diff(e.have, was).Empty() {
-		e.repairs++
-		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
-		e.recheck() // flows may have been opened meanwhile
-	}
 }

@@ -254,12 +254,13 @@ type Summary struct {
 	Devices int       `json:"devices"`
 	Held    int       `json:"held"`
 	Repairs int       `json:"repairs"`
+	Last    *Repair   `json:"last_repair,omitempty"`
 	Gaps    []Gap     `json:"gaps"`
 }
 
 // Summary tells how things stand.
 func (e *Engine) Summary() Summary {
-	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}}
+	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Last: e.repaired, Gaps: []Gap{}}
 	for _, d := range e.devices {
 		if e.judge(d).Status == StatusHeld {
 			s.Held++

@@ -15,15 +15,17 @@ import (
 
 // Status is the state of the daemon (CONTRACT.md, status).
 type Status struct {
-	Version string         `json:"version"`
-	Started time.Time      `json:"started"`
-	Kernel  Kernel         `json:"kernel"`
-	Tables  []string       `json:"tables"`
-	Sources []Source       `json:"sources"`
-	Devices int            `json:"devices"`
-	Held    int            `json:"held"`
-	Repairs int            `json:"repairs"` // how often somebody else's change of our tables was undone
-	Gaps    []enforcer.Gap `json:"gaps"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Kernel  Kernel    `json:"kernel"`
+	Tables  []string  `json:"tables"`
+	Sources []Source  `json:"sources"`
+	Devices int       `json:"devices"`
+	Held    int       `json:"held"`
+	Repairs int       `json:"repairs"` // how often somebody else's change of our tables was undone
+	// LastRepair is what the last one was; null where there was none.
+	LastRepair *enforcer.Repair `json:"last_repair"`
+	Gaps       []enforcer.Gap   `json:"gaps"`
 }
 
 // HostStatus is the part of the status that the daemon knows and the engine does not.
@@ -58,7 +60,7 @@ func (a *api) status(r *http.Request) (any, error) {
 	s := Status{Version: host.Version, Kernel: host.Kernel, Tables: orEmpty(host.Tables), Sources: orEmpty(host.Sources)}
 	err := a.do(r, func(e *enforcer.Engine) {
 		sum := e.Summary()
-		s.Started, s.Devices, s.Held, s.Repairs = sum.Started, sum.Devices, sum.Held, sum.Repairs
+		s.Started, s.Devices, s.Held, s.Repairs, s.LastRepair = sum.Started, sum.Devices, sum.Held, sum.Repairs, sum.Last
 		s.Gaps = append(orEmpty(sum.Gaps), host.Gaps...)
 	})
 	return s, err

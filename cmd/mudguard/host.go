@@ -45,6 +45,11 @@ func (d *daemon) host() web.HostStatus {
 	if on, err := d.nft.Offloaded(); err == nil && len(on) > 0 {
 		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
 	}
+	for _, part := range []string{nftEvents, linkEvents, neighbourEvents} {
+		if n := d.problems[part]; n > 0 {
+			gap(part, fmt.Sprintf("%d times the kernel had more to tell than there was room for, or stopped; all was looked at again", n))
+		}
+	}
 	if d.cfg.HTTP.Listen != "" {
 		gap("http.listen", "this version has no web server")
 	}

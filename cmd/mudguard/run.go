@@ -151,17 +151,18 @@ type daemon struct {
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 
-	mu      sync.Mutex
-	lan     []enforcer.LANInterface
-	missing []string
-	sources map[string]*web.Source
-	loadErr error
+	mu       sync.Mutex
+	lan      []enforcer.LANInterface
+	missing  []string
+	sources  map[string]*web.Source
+	loadErr  error
+	problems map[string]int // by part
 }
 
 // runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force; the LAN is
 // heard a moment later (Source.State in the status).
 func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready func(*enforcer.Engine)) error {
-	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), sources: map[string]*web.Source{}}
+	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), sources: map[string]*web.Source{}, problems: map[string]int{}}
 	var err error
 	if d.nft, err = kernel.Open(kernel.Options{}); err != nil {
 		return err
@@ -251,9 +252,9 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 		background(func() { d.queue.Run(ctx) })
 	}
 	background(func() { d.nflog.Run(ctx) })
-	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
-	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
-	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError("neighbour events")) })
+	background(func() { d.nft.Watch(ctx, nil, func() { d.repair(ctx) }, d.onError(nftEvents)) })
+	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError(linkEvents)) })
+	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError(neighbourEvents)) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	for _, name := range d.cfg.LAN.Interfaces {
@@ -262,9 +263,25 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	g.Go(func() error { return web.Serve(ctx, ln, web.Handler(d.engine, d.host, d.fetcher.bring)) })
 }
 
+// onError counts what went wrong in a part, for the status, and logs it the less often the more there is of it.
 func (d *daemon) onError(part string) func(error) {
-	return func(err error) { d.log.Warn("problem", "part", part, "err", err) }
+	return func(err error) {
+		d.mu.Lock()
+		d.problems[part]++
+		n := d.problems[part]
+		d.mu.Unlock()
+		if n&(n-1) == 0 { // 1, 2, 4, 8 …
+			d.log.Warn("problem", "part", part, "err", err, "times", n)
+		}
+	}
 }
+
+// Parts that may miss something, which status says.
+const (
+	nftEvents       = "nftables events"
+	linkEvents      = "link events"
+	neighbourEvents = "neighbour events"
+)
 
 func (d *daemon) denied(l enforcer.LogEvent) {
 	d.engine.Post(func(e *enforcer.Engine) { e.Denied(l) })
@@ -272,8 +289,9 @@ func (d *daemon) denied(l enforcer.LogEvent) {
 
 func clockSet(e *enforcer.Engine) { e.ClockSet() }
 
-func (d *daemon) repair() {
-	d.engine.Post(func(e *enforcer.Engine) { e.Repair() })
+// repair has our tables looked at. It waits for its turn: in a flood of other events it must not be dropped.
+func (d *daemon) repair(ctx context.Context) {
+	_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.Repair() }) // fails only when we stop
 }
 
 func (d *daemon) neighbour(n kernel.Neighbour) {
@@ -282,23 +300,30 @@ func (d *daemon) neighbour(n kernel.Neighbour) {
 	}
 }
 
-// audit looks now and then whether all is as it should be, also where no event told so (hardening.md R1).
+// audit looks each minute whether all is as it should be, also where no event told so (hardening.md R1).
 func (d *daemon) audit(ctx context.Context) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if list, err := d.rtnl.Neighbours(); err == nil {
-			for _, n := range list {
-				d.neighbour(n)
-			}
-		}
+		d.allNeighbours()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			d.refresh(ctx)
-			d.repair()
+			d.repair(ctx)
 		}
+	}
+}
+
+func (d *daemon) allNeighbours() {
+	list, err := d.rtnl.Neighbours()
+	if err != nil {
+		d.onError("neighbours")(err)
+		return
+	}
+	for _, n := range list {
+		d.neighbour(n)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mudguard/mud"
 	"mudguard/web"
 )
 
@@ -23,7 +24,7 @@ func (c *cli) printStatus(s web.Status) {
 		"devices", fmt.Sprintf("%d, of which held: %d", s.Devices, s.Held),
 		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Bridge),
 		"tables", strings.Join(s.Tables, ", "),
-		"repairs", fmt.Sprintf("%d (our tables were changed by somebody else and put right)", s.Repairs))
+		"repairs", c.repairs(s))
 	rows := [][]string{}
 	for _, src := range s.Sources {
 		rows = append(rows, []string{src.Name, c.when(src.LastSeen), src.State})
@@ -39,4 +40,12 @@ func (c *cli) printStatus(s web.Status) {
 	for _, g := range s.Gaps {
 		c.say("  - %s: %s", g.What, g.Why)
 	}
+}
+
+func (c *cli) repairs(s web.Status) string {
+	text := fmt.Sprintf("%d (our tables were changed by somebody else and put right)", s.Repairs)
+	if last := s.LastRepair; last != nil {
+		text += fmt.Sprintf(", last %s: %s", c.when(last.At), mud.Clean(last.What, 500))
+	}
+	return text
 }
