@@ -21,7 +21,7 @@ import (
 )
 
 // crashes is at how many points the daemon is killed; MUDGUARD_CRASHES changes it.
-const crashes = 200
+const crashes = 56
 
 // TestCrash: F1, F3, N3. The daemon is killed at each of many of its steps: before and after each message to and from the kernel,
 // each write, sync, rename, and each step of fetching a file, while it starts, takes a new version of a profile, a quarantine and
