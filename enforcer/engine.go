@@ -229,6 +229,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			e.drain()     // what was heard already must not be lost
 			_ = e.write() // what waits for its turn; a refusal is logged
 			return nil
 		case f := <-e.events:

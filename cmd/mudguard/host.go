@@ -21,11 +21,7 @@ func (d *daemon) host() web.HostStatus {
 	if bridge != enforcer.BridgeNone {
 		s.Tables = append(s.Tables, "bridge "+enforcer.TableName)
 	}
-	for _, name := range d.cfg.LAN.Interfaces {
-		if src := d.sources[name]; src != nil {
-			s.Sources = append(s.Sources, *src)
-		}
-	}
+	s.Sources = d.ears.sources(d.cfg.LAN.Interfaces)
 	gap := func(what, why string) { s.Gaps = append(s.Gaps, enforcer.Gap{What: what, Why: why}) }
 	for _, name := range d.missing {
 		gap("LAN interface "+name, "it is not there; mudguard waits for it")

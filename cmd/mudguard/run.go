@@ -21,8 +21,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mudguard/configs"
-	"mudguard/dhcp"
-	"mudguard/dhcp/listen"
 	"mudguard/enforcer"
 	"mudguard/enforcer/answers"
 	"mudguard/enforcer/kernel"
@@ -62,8 +60,9 @@ func runCmd(args []string) int {
 	defer stop()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
+	ears := newEars(ctx)
 	for {
-		next, err := runUntilReload(ctx, cfg, hup, *path)
+		next, err := runUntilReload(ctx, cfg, ears, hup, *path)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "mudguard:", err)
 			return 1
@@ -76,13 +75,13 @@ func runCmd(args []string) int {
 }
 
 // runUntilReload runs the daemon until it is told to stop (nil), or to go on with another configuration.
-func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signal, path string) (*configs.Config, error) {
+func runUntilReload(ctx context.Context, cfg configs.Config, ears *ears, hup <-chan os.Signal, path string) (*configs.Config, error) {
 	log := newLogger(cfg.Log, os.Stderr)
 	slog.SetDefault(log) // for the parts that get no logger: refused peers of the socket
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- runDaemon(ctx, cfg, log, nil) }()
+	go func() { done <- runDaemon(ctx, cfg, log, ears, nil) }()
 	for {
 		select {
 		case err := <-done:
@@ -94,6 +93,7 @@ func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signa
 				continue
 			}
 			log.Info("configuration reread", "file", path)
+			ears.detach()
 			cancel()
 			return &next, <-done
 		}
@@ -151,18 +151,18 @@ type daemon struct {
 	queue    *kernel.Queue
 	nflog    *kernel.LogReader
 
+	ears     *ears
 	mu       sync.Mutex
 	lan      []enforcer.LANInterface
 	missing  []string
-	sources  map[string]*web.Source
 	loadErr  error
 	problems map[string]int // by part
 }
 
 // runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force; the LAN is
 // heard a moment later (Source.State in the status).
-func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready func(*enforcer.Engine)) error {
-	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), sources: map[string]*web.Source{}, problems: map[string]int{}}
+func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ears *ears, ready func(*enforcer.Engine)) error {
+	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), ears: ears, problems: map[string]int{}}
 	var err error
 	if d.nft, err = kernel.Open(kernel.Options{}); err != nil {
 		return err
@@ -257,9 +257,7 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.onError(neighbourEvents)) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
-	for _, name := range d.cfg.LAN.Interfaces {
-		g.Go(func() error { return d.hear(ctx, name) })
-	}
+	d.ears.attach(ctx, d)
 	g.Go(func() error { return web.Serve(ctx, ln, web.Handler(d.engine, d.host, d.fetcher.bring)) })
 }
 
@@ -347,59 +345,6 @@ func (d *daemon) refresh(ctx context.Context) {
 	}
 	d.configureNames(site)
 	_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.SetSite(engineConfig(d.cfg), site) }) // fails only when we stop
-}
-
-// hear listens on one LAN interface, and waits for it where it is not there.
-func (d *daemon) hear(ctx context.Context, name string) error {
-	src := &web.Source{Name: "dhcpv4 on " + name, State: "starting"}
-	d.source(name, src)
-	wait := 200 * time.Millisecond
-	last := ""
-	for ctx.Err() == nil {
-		err := d.hearOnce(ctx, name, src)
-		if err == nil {
-			return nil
-		}
-		d.setSource(src, err.Error())
-		if err.Error() != last {
-			d.log.Warn("LAN interface not heard, trying again", "interface", name, "err", err)
-			last = err.Error()
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-			wait = min(2*wait, 2*time.Second)
-		}
-	}
-	return nil
-}
-
-func (d *daemon) hearOnce(ctx context.Context, name string, src *web.Source) error {
-	l, err := listen.Open(name)
-	if err != nil {
-		return err
-	}
-	l.OnError = d.onError("dhcp")
-	d.setSource(src, "listening")
-	d.refresh(ctx)
-	return l.Run(ctx, func(s dhcp.Sighting) {
-		d.mu.Lock()
-		src.LastSeen = time.Now().UTC()
-		d.mu.Unlock()
-		d.engine.Post(func(e *enforcer.Engine) { e.Sighted(s) })
-	})
-}
-
-func (d *daemon) source(name string, s *web.Source) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sources[name] = s
-}
-
-func (d *daemon) setSource(s *web.Source, state string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s.State = state
 }
 
 // remove takes our tables away.
