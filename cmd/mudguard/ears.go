@@ -38,6 +38,9 @@ func newEars(ctx context.Context) *ears { return &ears{ctx: ctx, open: map[strin
 func (e *ears) attach(ctx context.Context, d *daemon) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if ctx.Err() != nil {
+		return // told to stop while it began
+	}
 	e.to, e.refresh = d, func() { d.refresh(ctx) }
 	for _, s := range e.waiting {
 		d.sighted(s)
@@ -60,10 +63,11 @@ func (e *ears) attach(ctx context.Context, d *daemon) {
 	}
 }
 
-// detach has what is heard wait for the next daemon.
-func (e *ears) detach() {
+// detach stops the daemon, and has what is heard from then on wait for the next one.
+func (e *ears) detach(stop context.CancelFunc) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	stop()
 	e.to = nil
 }
 

@@ -93,8 +93,7 @@ func runUntilReload(ctx context.Context, cfg configs.Config, ears *ears, hup <-c
 				continue
 			}
 			log.Info("configuration reread", "file", path)
-			ears.detach()
-			cancel()
+			ears.detach(cancel)
 			return &next, <-done
 		}
 	}
