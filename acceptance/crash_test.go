@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,14 +76,6 @@ func spread(there map[string]int, i, of int) point {
 	kind := kinds[i%len(kinds)]
 	rounds := max(of/len(kinds), 1)
 	return point{kind, 1 + (i/len(kinds))*there[kind]/rounds%there[kind]}
-}
-
-// number reads how much a test is to do.
-func number(env string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(env)); err == nil {
-		return n
-	}
-	return otherwise
 }
 
 // crash kills a daemon again and again.

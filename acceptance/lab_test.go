@@ -26,6 +26,7 @@ type lab struct {
 	daemon  *process
 	log     *logBuffer // of all daemons one after the other
 	config  map[string]any
+	bin     string // "": program()
 	devices int
 }
 
@@ -246,6 +247,9 @@ func (l *lab) launch() *process {
 	bin, err := program()
 	if err != nil {
 		l.Fatal(err)
+	}
+	if l.bin != "" {
+		bin = l.bin
 	}
 	l.daemon = launch(l.home, l.gw, bin, "run", "--config", l.file("mudguard.yaml", l.yaml(), 0o644))
 	l.log = l.daemon.log
