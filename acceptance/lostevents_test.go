@@ -3,7 +3,6 @@
 package acceptance
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -84,28 +83,6 @@ func TestAudit(t *testing.T) {
 	if s.Repairs != 1 || s.LastRepair == nil || !strings.Contains(s.LastRepair.What, "forward_from") || s.LastRepair.At.Before(began.Add(-time.Second)) {
 		l.complain("status tells %d repairs, the last %+v", s.Repairs, s.LastRepair)
 	}
-}
-
-// standing is what status says of repairs and gaps.
-type standing struct {
-	Repairs    int
-	LastRepair *struct {
-		At   time.Time
-		What string
-	} `json:"last_repair"`
-	Gaps []struct{ What, Why string }
-}
-
-func (l *lab) status() (s standing) {
-	l.Helper()
-	if err := json.Unmarshal([]byte(l.order("status", "--json")), &s); err != nil {
-		l.fatal("status --json: %v", err)
-	}
-	return s
-}
-
-func (s standing) gap(what string) bool {
-	return slices.ContainsFunc(s.Gaps, func(g struct{ What, Why string }) bool { return g.What == what })
 }
 
 // TestEventsLost: F13, N3, R1. The sockets for events get the smallest buffers that there are, and a storm of changes by others
