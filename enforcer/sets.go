@@ -40,6 +40,7 @@ func (b *builder) commonSets() {
 		}
 	}
 	if b.bridge != nil {
+		b.bridge.set(Set{Name: setDevices, Key: TypeMAC, Comment: "devices under policy"})
 		b.bridge.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
 		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
 		b.bridge.set(meter(setDenials, TypeMAC))
