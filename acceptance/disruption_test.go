@@ -58,6 +58,32 @@ func TestDisruption(t *testing.T) {
 	t.Logf("%d of %d admitted packets lost, %d of %d denied ones passed, %d upsets", int(good.sent.Load())-passed, good.sent.Load(), l.sunk(), bad.sent.Load(), u.upsets)
 }
 
+// TestChangesUnderFlood: T-46, F1. A device that floods is put under other policies as fast as that goes: all of them deny what it
+// sends, so none of it may pass, not even while the kernel takes the change.
+func TestChangesUnderFlood(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, true)
+	lamp := l.device("lamp")
+	l.dnsmasq()
+	l.config["limits"] = map[string]any{"new_flows": "1000000/second", "burst": 1000000}
+	l.start()
+	l.udhcpc(lamp, l.cloud.publish("lamp", lampProfile("lamp")))
+	l.becomes(lamp, "enforced", "")
+	bad, changes := l.flood(lamp, sinkAddr, 64), 0
+	for end := time.Now().Add(time.Duration(number("MUDGUARD_CHANGE_SECONDS", 5)) * time.Second); time.Now().Before(end); changes += 2 {
+		for _, order := range []string{"quarantine", "release"} {
+			if err := l.api("POST", "devices/"+lamp.mac+"/"+order, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	bad.end(t)
+	if n := l.sunk(); n > 0 {
+		l.complain("%d of %d denied packets passed in %d changes", n, bad.sent.Load(), changes)
+	}
+	t.Logf("%d of %d denied packets passed in %d changes", l.sunk(), bad.sent.Load(), changes)
+}
+
 // number reads how much a test is to do.
 func number(env string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(env)); err == nil {
