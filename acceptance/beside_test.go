@@ -4,7 +4,6 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -35,44 +34,23 @@ func TestFirewallsBeside(t *testing.T) {
 	l.becomes(lamp, "enforced", "")
 	l.rotating(lamp, 3)
 
-	stop, asked, lost := make(chan struct{}), atomic.Int64{}, atomic.Int64{}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for asked.Load() < int64(number("MUDGUARD_ANSWERS", 3000)) || !isClosed(stop) {
-			asked.Add(1)
-			if _, err := lamp.resolve(lamp.gateway, "maker.example"); err != nil {
-				lost.Add(1)
-			}
-		}
-	}()
-	rounds := 0
-	for ; rounds < 30 || asked.Load() < 3000; rounds++ {
-		for _, name := range []string{"fw4", "firewalld", "docker"} {
-			l.gw.in(t, "nft -f "+b.files[name])
-		}
+	want := number("MUDGUARD_ANSWERS", 3000)
+	if asked, lost, rounds := b.reload(lamp, want, "fw4", "docker"); lost > 0 || rounds < 5 {
+		l.complain("%d of %d answers were lost in %d reloads that keep base chains", lost, asked, rounds)
+	} else {
+		t.Logf("none of %d answers lost in %d reloads that keep base chains", asked, rounds)
 	}
-	close(stop)
-	<-done
-	if lost.Load() > 0 {
-		l.complain("%d of %d answers were lost in %d rounds of reloads", lost.Load(), asked.Load(), rounds)
+	asked, lost, rounds := b.reload(lamp, want/10, "firewalld")
+	if lost > rounds { // what is held when a base chain goes is dropped by the kernel: the one question of ours at most
+		l.complain("%d of %d answers were lost in %d reloads that delete base chains", lost, asked, rounds)
 	}
-	if n := l.repairs(); n != 0 {
-		l.complain("%d repairs though nobody touched our tables", n)
+	t.Logf("%d of %d answers lost in %d reloads that delete base chains", lost, asked, rounds)
+	if n := l.repairs(); n != 0 || strings.Contains(l.log.String(), "part=queue") {
+		l.complain("%d repairs though nobody touched our tables, or the queue was given up: %s", n, l.log.tail())
 	}
-	t.Logf("%d of %d answers lost in %d rounds of reloads", lost.Load(), asked.Load(), rounds)
 	b.theirs("after reloads")
 	l.rotating(lamp, 5)
 	b.restarts(lamp)
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // beside is a gateway with others' firewalls.
@@ -80,6 +58,31 @@ type beside struct {
 	*lab
 	nb    *device
 	files map[string]string
+}
+
+// reload loads others' firewalls again and again, while a device asks so many questions, one after the other.
+func (b *beside) reload(d *device, questions int, names ...string) (asked, lost, rounds int) {
+	b.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ; asked < questions; asked++ {
+			if _, err := d.resolve(d.gateway, "maker.example"); err != nil {
+				lost++
+			}
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return asked, lost, rounds
+		default:
+		}
+		for _, name := range names {
+			b.gw.in(b.T, "nft -f "+b.files[name])
+		}
+		rounds++
+	}
 }
 
 // theirs shows that the others' rules hold, for a host that is not under policy.

@@ -38,6 +38,9 @@ func (d *daemon) host() web.HostStatus {
 	if d.queue != nil && d.queue.Stats().Late > 0 {
 		gap("DNS hold", fmt.Sprintf("%d answers went on before their addresses were in, since this host was too busy", d.queue.Stats().Late))
 	}
+	if d.queue != nil && d.queue.Stats().Taken > 0 {
+		gap("DNS answers that were held", fmt.Sprintf("the kernel dropped %d of them when another program deleted a base chain, as a firewall's restart does; who asked asks again", d.queue.Stats().Taken))
+	}
 	if on, err := d.nft.Offloaded(); err == nil && len(on) > 0 {
 		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
 	}
