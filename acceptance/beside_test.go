@@ -4,6 +4,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,6 +30,7 @@ func TestFirewallsBeside(t *testing.T) {
 	}
 	l.dnsmasq()
 	b.theirs("before mudguard")
+	l.config["limits"] = map[string]any{"new_flows": "1000000/second", "burst": 1000000} // each question is a flow
 	l.start()
 	l.udhcpc(lamp, l.cloud.publish("lamp", lampProfile("lamp")))
 	l.becomes(lamp, "enforced", "")
@@ -60,29 +62,33 @@ type beside struct {
 	files map[string]string
 }
 
-// reload loads others' firewalls again and again, while a device asks so many questions, one after the other.
+// reload loads others' firewalls at least ten times, while a device asks at least so many questions, one after the other.
 func (b *beside) reload(d *device, questions int, names ...string) (asked, lost, rounds int) {
 	b.Helper()
-	done := make(chan struct{})
+	stop, done := make(chan struct{}), make(chan struct{})
+	var n atomic.Int64
 	go func() {
 		defer close(done)
-		for ; asked < questions; asked++ {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
 			if _, err := d.resolve(d.gateway, "maker.example"); err != nil {
 				lost++
 			}
+			n.Add(1)
 		}
 	}()
-	for {
-		select {
-		case <-done:
-			return asked, lost, rounds
-		default:
-		}
+	for ; rounds < 10 || n.Load() < int64(questions); rounds++ {
 		for _, name := range names {
 			b.gw.in(b.T, "nft -f "+b.files[name])
 		}
-		rounds++
 	}
+	close(stop)
+	<-done
+	return int(n.Load()), lost, rounds
 }
 
 // theirs shows that the others' rules hold, for a host that is not under policy.
