@@ -65,11 +65,13 @@ func (b *aceReader) dnsname(n node, f Family) {
 	case err != nil:
 		b.cannot(n.path, "R8520-8.1-a", "%v", err)
 	case !addr.IsValid():
+		b.peer(n.path, name, addr)
 		b.addRemote(Remote{Kind: RemoteName, Value: name})
 	case familyOf(addr) != f:
 		b.cannot(n.path, "R8520-8-b", "%s is an address and not of the family %s, so it never matches", addr, f)
 	default:
 		b.r.warn(n.path, "T-11", "%s is an address and not a name; %s", addr, kindOf(addr))
+		b.peer(n.path, "", addr)
 		b.addRemote(Remote{Kind: RemotePrefix, Prefix: netip.PrefixFrom(addr, addr.BitLen())})
 	}
 }
@@ -81,6 +83,9 @@ func (b *aceReader) prefix(n node, f Family) {
 		b.r.warn(n.path, "R8520-2-b", "%s is every address there is; an administrator has to look at it", p)
 	} else {
 		b.r.warn(n.path, "R8520-2-b", "%s is written as an address; %s", p, kindOf(p.Addr()))
+	}
+	if p.IsSingleIP() {
+		b.peer(n.path, "", p.Addr())
 	}
 	b.addRemote(Remote{Kind: RemotePrefix, Prefix: p})
 }

@@ -93,7 +93,9 @@ func (o *oracle) run(t testing.TB, dir string, from, to int) []judgement {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	err := cmd.Run()
-	parts := regexp.MustCompile(`(?m)^.*`+regexp.QuoteMeta(dir)+`/none.*\n`).Split(stderr.String(), -1)
+	// What the first run on a machine says of its own files.
+	said := regexp.MustCompile(`(?m)^YANGLINT\[W\]: (Configuration directory|No saved history).*\n`).ReplaceAllString(stderr.String(), "")
+	parts := regexp.MustCompile(`(?m)^.*`+regexp.QuoteMeta(dir)+`/none.*\n`).Split(said, -1)
 	if len(parts) <= 1 && from == 0 {
 		t.Fatalf("yanglint judges nothing: %v\n%s", err, stderr.String())
 	}

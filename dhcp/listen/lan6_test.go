@@ -145,7 +145,7 @@ func TestDhcpcd(t *testing.T) {
 	serve(t, l.gateway, l.ifname, "192.168.77.50", "192.168.77.99")
 	l.serve6(t, "fd00:77::100,fd00:77::1ff,64,10m")
 	// ip-netns gives the client a mount namespace of its own: what it would leave behind is hidden there.
-	start(t, host, "sh", "-c", "mount -t tmpfs none /var/lib/dhcpcd && mount -t tmpfs none /run/dhcpcd && exec dhcpcd -B -f "+conf+" -c /bin/true eth0")
+	start(t, host, "sh", "-c", "mkdir -p /var/lib/dhcpcd /run/dhcpcd && mount -t tmpfs none /var/lib/dhcpcd && mount -t tmpfs none /run/dhcpcd && exec dhcpcd -B -f "+conf+" -c /bin/true eth0")
 	var ids []string
 	for _, source := range []dhcp.Source{dhcp.SourceDHCPv4, dhcp.SourceDHCPv6} {
 		seen := e.await(t, "seen", by(source, dhcp.Seen, lamp))
