@@ -36,7 +36,9 @@ const (
 
 // State is what survives a restart.
 type State struct {
-	Version int       `json:"version"`
+	Version int `json:"version"`
+	// Oldest is the oldest version whose readers understand it, so that an older program can follow a newer one; 0: Version alone.
+	Oldest  int       `json:"oldest,omitempty"`
 	Devices []*Device `json:"devices"`
 	// Handed is what DHCP handed out as members of a class: kept, so that a restart takes nobody's DNS away.
 	Handed map[string][]netip.Addr `json:"handed_out,omitempty"`

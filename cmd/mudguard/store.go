@@ -59,7 +59,7 @@ func readState(path string) (enforcer.State, error) {
 	if err := unseal(raw, &st); err != nil {
 		return enforcer.State{}, fmt.Errorf("state file %s cannot be read: %w", path, err)
 	}
-	if st.Version != stateVersion {
+	if st.Version != stateVersion && (st.Version < stateVersion || st.Oldest == 0 || st.Oldest > stateVersion) {
 		return enforcer.State{}, fmt.Errorf("state file %s has version %d, this mudguard reads version %d", path, st.Version, stateVersion)
 	}
 	for _, d := range st.Devices {
