@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,13 +61,28 @@ func TestFirewallFlush(t *testing.T) {
 	}
 }
 
-func (l *lab) repairs() int {
+func (l *lab) repairs() int { return l.status().Repairs }
+
+// standing is what status says of repairs and gaps.
+type standing struct {
+	Repairs    int
+	LastRepair *struct {
+		At   time.Time
+		What string
+	} `json:"last_repair"`
+	Gaps []struct{ What, Why string }
+}
+
+func (l *lab) status() (s standing) {
 	l.Helper()
-	var s struct{ Repairs int }
 	if err := json.Unmarshal([]byte(l.order("status", "--json")), &s); err != nil {
 		l.fatal("status --json: %v", err)
 	}
-	return s.Repairs
+	return s
+}
+
+func (s standing) gap(what string) bool {
+	return slices.ContainsFunc(s.Gaps, func(g struct{ What, Why string }) bool { return g.What == what })
 }
 
 // A device can neither lie about its address nor open more flows than limits.new_flows says, whatever its profile allows

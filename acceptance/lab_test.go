@@ -26,6 +26,7 @@ type lab struct {
 	daemon  *process
 	log     *logBuffer // of all daemons one after the other
 	config  map[string]any
+	bin     string // "": program()
 	devices int
 }
 
@@ -247,13 +248,22 @@ func (l *lab) launch() *process {
 	if err != nil {
 		l.Fatal(err)
 	}
+	if l.bin != "" {
+		bin = l.bin
+	}
+	l.daemon = launch(l.home, l.gw, bin, "run", "--config", l.file("mudguard.yaml", l.yaml(), 0o644))
+	l.log = l.daemon.log
+	return l.daemon
+}
+
+// yaml is the configuration file.
+func (l *lab) yaml() string {
+	l.Helper()
 	raw, err := json.MarshalIndent(l.config, "", " ") // JSON is YAML
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.daemon = launch(l.home, l.gw, bin, "run", "--config", l.file("mudguard.yaml", string(raw), 0o644))
-	l.log = l.daemon.log
-	return l.daemon
+	return string(raw)
 }
 
 // restart crashes the daemon and starts it again.

@@ -171,7 +171,7 @@ func TestListingReadsWell(t *testing.T) {
 	l.udhcpc(lamp, url)
 	l.becomes(lamp, "enforced", "")
 	listing := l.gw.in(t, "nft list ruleset")
-	for _, want := range []string{"table inet mudguard", "table bridge mudguard", lamp.mac + ` comment "Lumen Lamp One" : goto p_`,
+	for _, want := range []string{"table inet mudguard", "table bridge mudguard", lamp.mac + ` comment "Lumen Lamp One" : jump p_`,
 		`accept comment "Lumen Lamp One: from/from0"`, `comment "cloud.example"`, `accept comment "default: DNS of this network"`} {
 		if !strings.Contains(listing, want) {
 			l.complain("nft list ruleset has no %q in:\n%s", want, listing)

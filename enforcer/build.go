@@ -140,8 +140,7 @@ func (b *builder) fromRules(dispatch, checked, block string) []Rule {
 			IfIn{Set: setLAN}, EtherIn{Set: setDevices}, UpdateAddr{V6: v6, Set: setDNSClients + suffix(v6)}},
 			Comment: "a device asks: hold the answers"})
 	}
-	rules = append(rules, Rule{Exprs: []Expr{CtReply{}, IfIn{Set: setLAN}, CtState{"related"}, EtherMap{Map: dispatch}},
-		Comment: "error about a flow that others opened"})
+	rules = append(rules, b.judged(EtherMap{Map: dispatch}, "error about a flow that others opened", CtReply{}, IfIn{Set: setLAN}, CtState{"related"})...)
 	for _, r := range related() {
 		rules = append(rules, Rule{Exprs: append(r, accept), Comment: "error about an admitted flow"})
 	}
@@ -150,12 +149,20 @@ func (b *builder) fromRules(dispatch, checked, block string) []Rule {
 			Comment: "packets that a profile drops"})
 	}
 	rules = append(rules, b.answersFrom(dispatch, block)...)
-	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"},
-		Rule{Exprs: []Expr{IfIn{Set: setLAN}, EtherMap{Map: dispatch}}})
+	rules = append(rules, Rule{Exprs: []Expr{CtState{"established"}, accept}, Comment: "flow that was admitted"})
+	rules = append(rules, b.judged(EtherMap{Map: dispatch}, "", IfIn{Set: setLAN})...)
 	if block != "" {
 		rules = append(rules, Rule{Exprs: []Expr{IfIn{Set: setLAN}, goTo(block)}, Comment: "devices without a MUD URL"})
 	}
 	return rules
+}
+
+// judged hands packets to their device's policy, which always decides. Only while the kernel takes a change, one may come out
+// again: it looks up the element as it is now, but reads chains as they were when it began, and a new one was empty then; and
+// before Linux 6.17 it may find no element at all. Whose policy it is has not changed, so it must not pass.
+func (b *builder) judged(dispatch EtherMap, why string, where ...Expr) []Rule {
+	return []Rule{{Exprs: append(slices.Clone(where), dispatch), Comment: why},
+		{Exprs: append(slices.Clone(where), EtherIn{Dst: dispatch.Dst, Set: setDevices}, Counter{}, drop), Comment: "its policy is being changed"}}
 }
 
 // answersFrom judges what devices send in flows that others opened: by what may be opened towards the device, then as if it
@@ -163,10 +170,10 @@ func (b *builder) fromRules(dispatch, checked, block string) []Rule {
 // tracked before the bridge table denies it, and else the address may not have been known. Without this a server outside
 // could open the way out by one packet that is denied.
 func (b *builder) answersFrom(dispatch, block string) []Rule {
-	reply := func(x Expr) Rule {
-		return Rule{Exprs: []Expr{CtReply{}, IfIn{Set: setLAN}, CtState{"established"}, x}, Comment: "answer of a device"}
-	}
-	rules := []Rule{reply(EtherMap{Map: mapReplies}), reply(EtherMap{Map: dispatch})}
+	const comment = "answer of a device"
+	where := []Expr{CtReply{}, IfIn{Set: setLAN}, CtState{"established"}}
+	reply := func(x Expr) Rule { return Rule{Exprs: append(slices.Clone(where), x), Comment: comment} }
+	rules := append([]Rule{reply(EtherMap{Map: mapReplies})}, b.judged(EtherMap{Map: dispatch}, comment, where...)...)
 	if block != "" {
 		rules = append(rules, reply(jump(b.block.Back())), reply(goTo(block)))
 	}
@@ -207,7 +214,8 @@ func (b *builder) toRules(answers []Rule) []Rule {
 	}
 	if b.site.routed() {
 		for _, v6 := range []bool{false, true} {
-			rules = append(rules, Rule{Exprs: []Expr{AddrMap{V6: v6, Dst: true, Map: mapTo + suffix(v6)}}})
+			rules = append(rules, Rule{Exprs: []Expr{AddrMap{V6: v6, Dst: true, Map: mapTo + suffix(v6)}}},
+				Rule{Exprs: []Expr{AddrIn{V6: v6, Dst: true, Set: setOwn + suffix(v6)}, Counter{}, drop}, Comment: "its policy is being changed"})
 		}
 	}
 	return rules
@@ -253,7 +261,7 @@ func (b *builder) linkRules(dst bool, block string) []Rule {
 	if dst {
 		m = mapTo
 	}
-	rules := []Rule{{Exprs: []Expr{EtherMap{Dst: dst, Map: m}}, Comment: "devices"}}
+	rules := b.judged(EtherMap{Dst: dst, Map: m}, "devices")
 	if block != "" {
 		exprs := []Expr{goTo(block)}
 		if dst {
@@ -338,6 +346,9 @@ func (b *builder) devices() {
 			if !m.Policy.Observe {
 				b.inet.Sets[setLimited].Elements[Key{MAC: m.MAC}] = Element{}
 			}
+			if b.bridge != nil {
+				b.bridge.Sets[setDevices].Elements[Key{MAC: m.MAC}] = Element{}
+			}
 			b.addresses(m)
 		}
 	}
@@ -348,7 +359,7 @@ func (b *builder) verdict(mac dhcp.MAC, label string, p *Compiled) {
 	put := func(t *Table, m string, chain string) {
 		v := accept
 		if chain != "" {
-			v = goTo(chain)
+			v = jump(chain)
 		}
 		t.Sets[m].Elements[Key{MAC: mac}] = Element{Verdict: v, Comment: comment(label)}
 	}
@@ -373,7 +384,7 @@ func (b *builder) addresses(m Member) {
 			continue
 		}
 		b.inet.Sets[mapTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
-			Element{Verdict: goTo(m.Policy.In()), Comment: comment(m.Label)}
+			Element{Verdict: jump(m.Policy.In()), Comment: comment(m.Label)}
 		if m.Policy.checksIn {
 			b.inet.Sets[mapCheckedTo+suffix(a.Is6())].Elements[Key{Addr: a}] =
 				Element{Verdict: jump(m.Policy.chainIn()), Comment: comment(m.Label)}

@@ -36,7 +36,9 @@ const (
 
 // State is what survives a restart.
 type State struct {
-	Version int       `json:"version"`
+	Version int `json:"version"`
+	// Oldest is the oldest version whose readers understand it, so that an older program can follow a newer one; 0: Version alone.
+	Oldest  int       `json:"oldest,omitempty"`
 	Devices []*Device `json:"devices"`
 	// Handed is what DHCP handed out as members of a class: kept, so that a restart takes nobody's DNS away.
 	Handed map[string][]netip.Addr `json:"handed_out,omitempty"`
@@ -88,10 +90,12 @@ type Engine struct {
 	toldOf           map[dhcp.MAC]told    // news of devices; nil until the start is over
 	count            counters
 	repairs          int
-	lost             bool // the state was
-	readOnce         bool // what the kernel has is known
-	stale            bool // something happened since the last sync, or not all of it worked
-	dirty            bool // state to save
+	repaired         *Repair // the last one
+	suspect          bool    // somebody else may have changed our tables
+	lost             bool    // the state was
+	readOnce         bool    // what the kernel has is known
+	stale            bool    // something happened since the last sync, or not all of it worked
+	dirty            bool    // state to save
 	unsaved          string
 	written          writes
 	handed           map[string][]Host // classes as DHCP handed them out
@@ -242,6 +246,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			e.drain() // what was heard already must not be lost
 			e.keepRecords()
 			_ = e.write() // what waits for its turn; a refusal is logged
 			return nil

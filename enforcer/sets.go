@@ -43,6 +43,7 @@ func (b *builder) commonSets() {
 	b.identity(b.inet, ClaimIPv4, ClaimIPv6, ClaimND)
 	if b.bridge != nil {
 		b.identity(b.bridge, ClaimIPv4, ClaimIPv6, ClaimARP, ClaimND)
+		b.bridge.set(Set{Name: setDevices, Key: TypeMAC, Comment: "devices under policy"})
 		b.bridge.set(Set{Name: mapFrom, Key: TypeMAC, Map: true})
 		b.bridge.set(Set{Name: mapTo, Key: TypeMAC, Map: true})
 		b.bridge.set(meter(setDenials, TypeMAC))

@@ -26,11 +26,9 @@ type refusal struct {
 
 // sync brings the kernel and the disk in line with the state: one transaction, or none where nothing changed.
 func (e *Engine) sync() error {
-	if !e.readOnce {
-		if err := e.readBack(); err != nil {
-			e.degraded, e.stale = err.Error(), true
-			return err
-		}
+	if err := e.check(); err != nil {
+		e.degraded, e.stale = err.Error(), true
+		return err
 	}
 	policies := e.policies()
 	err := e.apply(e.build(policies))
@@ -406,21 +404,4 @@ func (e *Engine) write() error {
 	e.dirty, e.unsaved = false, ""
 	e.stale = len(e.refused) > 0 || e.degraded != ""
 	return nil
-}
-
-// Repair is called when somebody else changed our tables: it reads them back and puts right what is not as it should be.
-func (e *Engine) Repair() {
-	was := e.have
-	if err := e.readBack(); err != nil {
-		e.Log.Error("tables not checked", "err", err)
-		return
-	}
-	if !Diff(was, e.have).Empty() { // what times out by itself, nobody changed
-		e.repairs++
-		e.Log.Warn("somebody changed our tables; putting them back", "repairs", e.repairs)
-		if e.Tell != nil {
-			e.tell(NewsRepaired, nil, "Somebody changed the firewall tables of mudguard; they were put right")
-		}
-		e.recheck() // flows may have been opened meanwhile
-	}
 }

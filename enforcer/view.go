@@ -282,13 +282,14 @@ type Summary struct {
 	Devices int       `json:"devices"`
 	Held    int       `json:"held"`
 	Repairs int       `json:"repairs"`
+	Last    *Repair   `json:"last_repair,omitempty"`
 	Gaps    []Gap     `json:"gaps"`
 	Alarms  []Alarm   `json:"alarms"` // of the last day
 }
 
 // Summary tells how things stand.
 func (e *Engine) Summary() Summary {
-	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Gaps: []Gap{}, Alarms: e.Alarms(dhcp.MAC{})}
+	s := Summary{Started: e.started.UTC(), Devices: len(e.devices), Repairs: e.repairs, Last: e.repaired, Gaps: []Gap{}, Alarms: e.Alarms(dhcp.MAC{})}
 	for _, d := range e.devices {
 		if e.judge(d).Status == StatusHeld {
 			s.Held++

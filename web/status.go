@@ -15,16 +15,18 @@ import (
 
 // Status is the state of the daemon (CONTRACT.md, status).
 type Status struct {
-	Version string         `json:"version"`
-	Started time.Time      `json:"started"`
-	Now     time.Time      `json:"now"` // by this host's clock
-	Kernel  Kernel         `json:"kernel"`
-	Tables  []string       `json:"tables"`
-	Sources []Source       `json:"sources"`
-	Devices int            `json:"devices"`
-	Held    int            `json:"held"`
-	Repairs int            `json:"repairs"` // how often somebody else's change of our tables was undone
-	Gaps    []enforcer.Gap `json:"gaps"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Now     time.Time `json:"now"` // by this host's clock
+	Kernel  Kernel    `json:"kernel"`
+	Tables  []string  `json:"tables"`
+	Sources []Source  `json:"sources"`
+	Devices int       `json:"devices"`
+	Held    int       `json:"held"`
+	Repairs int       `json:"repairs"` // how often somebody else's change of our tables was undone
+	// LastRepair is what the last one was; null where there was none.
+	LastRepair *enforcer.Repair `json:"last_repair"`
+	Gaps       []enforcer.Gap   `json:"gaps"`
 	// Alarms are signs of the last day that some host pretends to be another.
 	Alarms []enforcer.Alarm `json:"alarms"`
 	Web    WebStatus        `json:"web"`
@@ -101,7 +103,7 @@ func (a *api) status(r *http.Request) (any, error) {
 	s := Status{Version: host.Version, Kernel: host.Kernel, Tables: orEmpty(host.Tables), Sources: orEmpty(host.Sources), Web: host.Web, Now: time.Now().UTC()}
 	err := a.do(r, func(e *enforcer.Engine) {
 		sum := e.Summary()
-		s.Started, s.Devices, s.Held, s.Repairs = sum.Started, sum.Devices, sum.Held, sum.Repairs
+		s.Started, s.Devices, s.Held, s.Repairs, s.LastRepair = sum.Started, sum.Devices, sum.Held, sum.Repairs, sum.Last
 		s.Gaps, s.Alarms = append(orEmpty(sum.Gaps), host.Gaps...), sum.Alarms
 		s.Counters = counters(host.Counters, e.Totals())
 	})

@@ -81,7 +81,7 @@ func writeOnlyBelow(cfg configs.Config) error {
 }
 
 func allowBelow(ruleset int, dir string, mode os.FileMode) error {
-	if err := os.MkdirAll(dir, mode); err != nil {
+	if err := makeDir(dir, mode); err != nil {
 		return err
 	}
 	at, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)

@@ -58,7 +58,7 @@ func (s *demoStory) startDaemon() error {
 	done, ready := make(chan error, 1), make(chan *enforcer.Engine, 1)
 	cfg := s.config()
 	go func() {
-		done <- runDaemon(ctx, cfg, slog.New(logHandler(cfg.Log, s.log, false)), func(e *enforcer.Engine) { ready <- e })
+		done <- runDaemon(ctx, cfg, slog.New(logHandler(cfg.Log, s.log, false)), newEars(ctx), func(e *enforcer.Engine) { ready <- e })
 	}()
 	s.cancel, s.done = cancel, done
 	select {

@@ -23,11 +23,7 @@ func (d *daemon) host() web.HostStatus {
 	if bridge != enforcer.BridgeNone {
 		s.Tables = append(s.Tables, "bridge "+enforcer.TableName)
 	}
-	for _, name := range d.cfg.LAN.Interfaces {
-		if src := d.sources[name]; src != nil {
-			s.Sources = append(s.Sources, *src)
-		}
-	}
+	s.Sources = d.ears.sources(d.cfg.LAN.Interfaces)
 	gap := func(what, why string) { s.Gaps = append(s.Gaps, enforcer.Gap{What: what, Why: why}) }
 	for _, name := range d.missing {
 		gap("LAN interface "+name, "it is not there; mudguard waits for it")
@@ -49,8 +45,16 @@ func (d *daemon) host() web.HostStatus {
 	if d.queue != nil && d.queue.Stats().Late > 0 {
 		gap("DNS hold", fmt.Sprintf("%d answers went on before their addresses were in, since this host was too busy", d.queue.Stats().Late))
 	}
+	if d.queue != nil && d.queue.Stats().Taken > 0 {
+		gap("DNS answers that were held", fmt.Sprintf("the kernel dropped %d of them when another program deleted a base chain, as a firewall's restart does; who asked asks again", d.queue.Stats().Taken))
+	}
 	if on, err := d.nft.Offloaded(); err == nil && len(on) > 0 {
 		gap("flow offload", offloadText(on, d.cfg.LAN.Interfaces))
+	}
+	for _, part := range []string{nftEvents, linkEvents, neighbourEvents} {
+		if n := d.problems[part]; n > 0 {
+			gap(part, fmt.Sprintf("%d times the kernel had more to tell than there was room for, or stopped; all was looked at again", n))
+		}
 	}
 	s.Counters = d.counters()
 	if s.Web.State != "listening" && s.Web.State != "off" {

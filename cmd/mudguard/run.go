@@ -20,8 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mudguard/configs"
-	"mudguard/dhcp"
-	"mudguard/dhcp/listen"
 	"mudguard/enforcer"
 	"mudguard/enforcer/answers"
 	"mudguard/enforcer/kernel"
@@ -63,8 +61,9 @@ func runCmd(args []string) int {
 	defer stop()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
+	ears := newEars(ctx)
 	for {
-		next, err := runUntilReload(ctx, cfg, hup, *path)
+		next, err := runUntilReload(ctx, cfg, ears, hup, *path)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "mudguard:", err)
 			return 1
@@ -77,13 +76,13 @@ func runCmd(args []string) int {
 }
 
 // runUntilReload runs the daemon until it is told to stop (nil), or to go on with another configuration.
-func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signal, path string) (*configs.Config, error) {
+func runUntilReload(ctx context.Context, cfg configs.Config, ears *ears, hup <-chan os.Signal, path string) (*configs.Config, error) {
 	log := newLogger(cfg.Log)
 	slog.SetDefault(log) // for the parts that get no logger: refused peers of the socket
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- runDaemon(ctx, cfg, log, nil) }()
+	go func() { done <- runDaemon(ctx, cfg, log, ears, nil) }()
 	for {
 		select {
 		case err := <-done:
@@ -95,7 +94,7 @@ func runUntilReload(ctx context.Context, cfg configs.Config, hup <-chan os.Signa
 				continue
 			}
 			log.Info("configuration reread", "file", path)
-			cancel()
+			ears.detach(cancel)
 			return &next, <-done
 		}
 	}
@@ -147,18 +146,19 @@ type daemon struct {
 	auth     *web.Auth
 	authErr  error // why it must not be asked
 
-	mu      sync.Mutex
-	lan     []enforcer.LANInterface
-	missing []string
-	sources map[string]*web.Source
-	loadErr error
-	web     string // state of the web server
+	ears     *ears
+	mu       sync.Mutex
+	lan      []enforcer.LANInterface
+	missing  []string
+	loadErr  error
+	problems map[string]int // by part
+	web      string         // state of the web server
 }
 
 // runDaemon runs until ctx ends. ready, if not nil, is called once policies are in force; the LAN is
 // heard a moment later (Source.State in the status).
-func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ready func(*enforcer.Engine)) error {
-	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), sources: map[string]*web.Source{}}
+func runDaemon(ctx context.Context, cfg configs.Config, log *slog.Logger, ears *ears, ready func(*enforcer.Engine)) error {
+	d := &daemon{cfg: cfg, log: log, names: enforcer.NewNames(), ears: ears, problems: map[string]int{}}
 	var err error
 	if d.nft, err = kernel.Open(kernel.Options{}); err != nil {
 		return err
@@ -253,16 +253,14 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 		background(func() { d.queue.Run(ctx) })
 	}
 	background(func() { d.nflog.Run(ctx) })
-	background(func() { d.nft.Watch(ctx, nil, d.repair, d.onError("nftables events")) })
-	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError("link events")) })
-	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.moved, d.onError("neighbour events")) })
-	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError("flow events")) })
+	background(func() { d.nft.Watch(ctx, nil, func() { d.repair(ctx) }, d.onError(nftEvents)) })
+	background(func() { d.rtnl.WatchLinks(ctx, func() { d.refresh(ctx) }, d.onError(linkEvents)) })
+	background(func() { d.rtnl.WatchNeighbours(ctx, d.neighbour, d.moved, d.onError(neighbourEvents)) })
+	background(func() { d.nft.WatchFlows(ctx, nil, d.opened, d.onError(flowEvents)) })
 	background(func() { d.news.Run(ctx) })
 	g.Go(func() error { return d.audit(ctx) })
 	g.Go(func() error { return d.keepTime(ctx) })
-	for _, name := range d.cfg.LAN.Interfaces {
-		g.Go(func() error { return d.hear(ctx, name) })
-	}
+	d.ears.attach(ctx, d)
 	api := web.Handler(web.Options{Engine: d.engine, Host: d.host, Judge: d.fetcher.bring, Auth: d.auth, History: d.past})
 	g.Go(func() error { return web.Serve(ctx, ln, api) })
 	if d.cfg.HTTP.Listen != "" {
@@ -273,9 +271,26 @@ func (d *daemon) tasks(ctx context.Context, g *errgroup.Group, ln net.Listener) 
 	}
 }
 
+// onError counts what went wrong in a part, for the status, and logs it the less often the more there is of it.
 func (d *daemon) onError(part string) func(error) {
-	return func(err error) { d.log.Warn("problem", "part", part, "err", err) }
+	return func(err error) {
+		d.mu.Lock()
+		d.problems[part]++
+		n := d.problems[part]
+		d.mu.Unlock()
+		if n&(n-1) == 0 { // 1, 2, 4, 8 …
+			d.log.Warn("problem", "part", part, "err", err, "times", n)
+		}
+	}
 }
+
+// Parts that may miss something, which status says.
+const (
+	nftEvents       = "nftables events"
+	linkEvents      = "link events"
+	neighbourEvents = "neighbour events"
+	flowEvents      = "flow events"
+)
 
 func (d *daemon) denied(l enforcer.LogEvent) {
 	d.engine.Post(func(e *enforcer.Engine) { e.Denied(l) })
@@ -283,8 +298,9 @@ func (d *daemon) denied(l enforcer.LogEvent) {
 
 func clockSet(e *enforcer.Engine) { e.ClockSet() }
 
-func (d *daemon) repair() {
-	d.engine.Post(func(e *enforcer.Engine) { e.Repair() })
+// repair has our tables looked at. It waits for its turn: in a flood of other events it must not be dropped.
+func (d *daemon) repair(ctx context.Context) {
+	_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.Repair() }) // fails only when we stop
 }
 
 func (d *daemon) neighbour(n kernel.Neighbour) {
@@ -297,25 +313,32 @@ func (d *daemon) moved(p kernel.Port) {
 	d.engine.Post(func(e *enforcer.Engine) { e.HeardOn(p.MAC, p.Name) })
 }
 
-// audit looks now and then whether all is as it should be, also where no event told so (hardening.md R1).
+// audit looks each minute whether all is as it should be, also where no event told so (hardening.md R1).
 func (d *daemon) audit(ctx context.Context) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if list, err := d.rtnl.Neighbours(); err == nil {
-			for _, n := range list {
-				d.neighbour(n)
-			}
-		}
+		d.allNeighbours()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			d.refresh(ctx)
-			d.repair()
+			d.repair(ctx)
 			flows := d.flows.take()
 			d.engine.Post(func(e *enforcer.Engine) { e.Opened(flows) })
 		}
+	}
+}
+
+func (d *daemon) allNeighbours() {
+	list, err := d.rtnl.Neighbours()
+	if err != nil {
+		d.onError("neighbours")(err)
+		return
+	}
+	for _, n := range list {
+		d.neighbour(n)
 	}
 }
 
@@ -339,59 +362,6 @@ func (d *daemon) refresh(ctx context.Context) {
 	}
 	d.configureNames(site)
 	_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.SetSite(engineConfig(d.cfg), site) }) // fails only when we stop
-}
-
-// hear listens on one LAN interface, and waits for it where it is not there.
-func (d *daemon) hear(ctx context.Context, name string) error {
-	src := &web.Source{Name: "dhcpv4 on " + name, State: "starting"}
-	d.source(name, src)
-	wait := 200 * time.Millisecond
-	last := ""
-	for ctx.Err() == nil {
-		err := d.hearOnce(ctx, name, src)
-		if err == nil {
-			return nil
-		}
-		d.setSource(src, err.Error())
-		if err.Error() != last {
-			d.log.Warn("LAN interface not heard, trying again", "interface", name, "err", err)
-			last = err.Error()
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-			wait = min(2*wait, 2*time.Second)
-		}
-	}
-	return nil
-}
-
-func (d *daemon) hearOnce(ctx context.Context, name string, src *web.Source) error {
-	l, err := listen.Open(name)
-	if err != nil {
-		return err
-	}
-	l.OnError = d.onError("dhcp")
-	d.setSource(src, "listening")
-	d.refresh(ctx)
-	return l.Run(ctx, func(s dhcp.Sighting) {
-		d.mu.Lock()
-		src.LastSeen = time.Now().UTC()
-		d.mu.Unlock()
-		d.engine.PostWait(ctx, func(e *enforcer.Engine) { e.Sighted(s) })
-	})
-}
-
-func (d *daemon) source(name string, s *web.Source) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sources[name] = s
-}
-
-func (d *daemon) setSource(s *web.Source, state string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s.State = state
 }
 
 // remove takes our tables away.

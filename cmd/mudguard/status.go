@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mudguard/enforcer"
+	"mudguard/mud"
 	"mudguard/web"
 )
 
@@ -25,7 +26,7 @@ func (c *cli) printStatus(s web.Status) {
 		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Bridge),
 		"tables", strings.Join(s.Tables, ", "),
 		"pages", webText(s.Web),
-		"repairs", fmt.Sprintf("%d (our tables were changed by somebody else and put right)", s.Repairs))
+		"repairs", c.repairs(s))
 	rows := [][]string{}
 	for _, src := range s.Sources {
 		rows = append(rows, []string{src.Name, c.when(src.LastSeen), src.State})
@@ -67,4 +68,12 @@ func (c *cli) printAlarms(list []enforcer.Alarm) {
 		}
 		c.say("  - %s %s: %s%s", c.when(a.Last), a.What, a.Text, times)
 	}
+}
+
+func (c *cli) repairs(s web.Status) string {
+	text := fmt.Sprintf("%d (our tables were changed by somebody else and put right)", s.Repairs)
+	if last := s.LastRepair; last != nil {
+		text += fmt.Sprintf(", last %s: %s", c.when(last.At), mud.Clean(last.What, 500))
+	}
+	return text
 }

@@ -59,7 +59,7 @@ func readState(path string) (enforcer.State, error) {
 	if err := unseal(raw, &st); err != nil {
 		return enforcer.State{}, fmt.Errorf("state file %s cannot be read: %w", path, err)
 	}
-	if st.Version != stateVersion {
+	if st.Version != stateVersion && (st.Version < stateVersion || st.Oldest == 0 || st.Oldest > stateVersion) {
 		return enforcer.State{}, fmt.Errorf("state file %s has version %d, this mudguard reads version %d", path, st.Version, stateVersion)
 	}
 	for _, d := range st.Devices {
@@ -97,7 +97,7 @@ func unseal(raw []byte, st *enforcer.State) error {
 
 // writeFile replaces a file so that a power cut leaves the old or the new one.
 func writeFile(name string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+	if err := makeDir(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
 	if err := writeSynced(name+".new", data); err != nil {
@@ -111,7 +111,7 @@ func (s store) save(st enforcer.State) error {
 	if err != nil {
 		return fmt.Errorf("encoding state: %w", err)
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := makeDir(s.dir, 0o700); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	tmp := s.path() + ".new"
@@ -124,7 +124,25 @@ func (s store) save(st enforcer.State) error {
 	if err := os.Rename(tmp, s.path()); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
-	return syncDir(s.dir)
+	if err := syncDir(s.dir); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	return nil
+}
+
+// makeDir makes a directory, and what it is in, so that no power cut takes it away again with all that is written there.
+func makeDir(dir string, mode os.FileMode) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent, mode); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 func writeSynced(path string, raw []byte) error {
@@ -139,7 +157,7 @@ func writeSynced(path string, raw []byte) error {
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("state_dir: %w", err)
+		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -19,7 +21,7 @@ func tenDevices(url string) enforcer.State {
 	return s
 }
 
-// TestStateCut: F10, F11. The power goes at every byte of every step of a save: what is loaded then is the old state or the new
+// TestStateCut: F4, F10, F11. The power goes at every byte of every step of a save: what is loaded then is the old state or the new
 // one, whole. A file that is cut, damaged or of another version is named in the error, and the one before it is used.
 func TestStateCut(t *testing.T) {
 	s := store{dir: t.TempDir()}
@@ -60,8 +62,29 @@ func TestStateCut(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(s.path(), other, 0o600))
 	loads("of another version", "old9", true)
+	next := tenDevices("next")
+	next.Version, next.Oldest = stateVersion+1, stateVersion+1
+	writeState(t, s, next)
+	loads("of another version that says who can read it, and not we", "old9", true)
+	next.Oldest = stateVersion
+	writeState(t, s, next)
+	loads("of the next version, which we can read", "next9", false)
+	must(t, s.save(tenDevices("again")))
+	loads("written by this version after it", "again9", false)
+	must(t, os.WriteFile(s.path(), other, 0o600))
 	must(t, os.WriteFile(s.path()+".old", nil, 0o600))
 	if got, err := s.load(); err == nil || !got.Lost || len(got.Devices) > 0 {
 		t.Errorf("with neither: %d devices, lost %v, %v", len(got.Devices), got.Lost, err)
 	}
+}
+
+// writeState writes what the program of another version would: with a field that we do not know.
+func writeState(t *testing.T, s store, st enforcer.State) {
+	t.Helper()
+	raw, err := json.Marshal(st)
+	must(t, err)
+	raw = bytes.Replace(raw, []byte(`{"version"`), []byte(`{"new":{"in":"that version"},"version"`), 1)
+	file, err := json.Marshal(sealed{fmt.Sprintf("%x", sha256.Sum256(raw)), raw})
+	must(t, err)
+	must(t, os.WriteFile(s.path(), file, 0o600))
 }

@@ -21,7 +21,7 @@ var ErrSetFull = errors.New("set is full")
 const (
 	applyBuffer  = 256 << 20 // N2: a batch for 1000 models, and the replies to it; memory is taken only as it is used
 	learnBuffer  = 1 << 20
-	replyTimeout = 30 * time.Second // N3: never wait forever for a reply that the kernel dropped
+	replyTimeout = 10 * time.Second // N3: never wait forever for a reply that the kernel dropped, or to send
 	bulk         = 1000             // N1: more elements than this are read back
 )
 
@@ -112,7 +112,7 @@ func (s *session) close() error {
 
 // flush sends what was put into the connection as one transaction.
 func (s *session) flush() error {
-	if err := s.nl.SetReadDeadline(time.Now().Add(replyTimeout)); err != nil {
+	if err := s.nl.SetDeadline(time.Now().Add(replyTimeout)); err != nil {
 		return err
 	}
 	return s.c.Flush()

@@ -2,9 +2,11 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	nfqueue "github.com/florianl/go-nfqueue/v2"
@@ -30,7 +32,7 @@ type Queue struct {
 	Handler func(payload []byte) // called from several goroutines; payload starts at the IP header
 	OnError func(error)          // may be nil
 
-	held, late, errors atomic.Uint64
+	held, late, errors, taken atomic.Uint64
 }
 
 // QueueStats counts what happened since the start.
@@ -38,11 +40,12 @@ type QueueStats struct {
 	Held   uint64 // packets handed to the handler
 	Late   uint64 // of these, let pass before the handler was done
 	Errors uint64 // of the socket and of handlers
+	Taken  uint64 // dropped by the kernel while they were held, since somebody deleted a base chain (R3)
 }
 
 // Stats gives the counters.
 func (q *Queue) Stats() QueueStats {
-	return QueueStats{Held: q.held.Load(), Late: q.late.Load(), Errors: q.errors.Load()}
+	return QueueStats{Held: q.held.Load(), Late: q.late.Load(), Errors: q.errors.Load(), Taken: q.taken.Load()}
 }
 
 // held is a packet that waits for its handler.
@@ -128,6 +131,10 @@ func (q *Queue) open(ctx context.Context, jobs chan<- *heldPacket) error {
 
 // failed decides whether the library goes on receiving (0) or stops.
 func (q *Queue) failed(inner context.Context, err error, failed chan<- error) int {
+	if errors.Is(err, syscall.ENOENT) && inner.Err() == nil { // a verdict about a packet that is there no more
+		q.taken.Add(1)
+		return 0
+	}
 	if lost(err) && inner.Err() == nil {
 		q.report(err)
 		return 0

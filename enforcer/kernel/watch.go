@@ -19,8 +19,8 @@ const (
 )
 
 // Watch calls fn when somebody else changed or deleted one of our tables (N11, R1), until ctx ends. Calls are coalesced
-// and come from one goroutine; fn is also called when messages were lost, so that nothing is missed. It watches from
-// before ready (may be nil) is called.
+// and come from one goroutine; fn is also called when messages were lost, which onError is told, so that nothing is missed. It
+// watches from before ready (may be nil) is called.
 func (n *Nft) Watch(ctx context.Context, ready, fn func(), onError func(error)) {
 	changed := make(chan struct{}, 1)
 	done := make(chan struct{})
@@ -28,7 +28,7 @@ func (n *Nft) Watch(ctx context.Context, ready, fn func(), onError func(error)) 
 		defer close(done)
 		coalesce(ctx, changed, fn)
 	}()
-	w := watcher{n: n, ready: ready, changed: changed}
+	w := watcher{n: n, ready: ready, changed: changed, onError: onError}
 	keepRunning(ctx, "watching nftables", w.once, onError)
 	<-done
 }
@@ -59,6 +59,7 @@ type watcher struct {
 	ready   func()
 	changed chan<- struct{}
 	again   bool
+	onError func(error)
 	ours    bool // the transaction being reported touched one of our tables
 }
 
@@ -96,6 +97,7 @@ func (w *watcher) once(ctx context.Context) error {
 		case lost(err):
 			w.ours = false
 			w.signal()
+			w.onError(fmt.Errorf("events were lost: %w", err))
 			continue
 		case err != nil:
 			return err

@@ -197,11 +197,13 @@ func (c cache) write(u mud.URL, e *entry) error {
 	if err := c.room(dir); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("creating %q: %w", dir, err)
-	}
-	if err := syncDir(c.dir); err != nil {
-		return err
+	for _, d := range []string{c.dir, dir} { // a directory stays once the one that it is in is synced
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("creating %q: %w", d, err)
+		}
+		if err := syncDir(filepath.Dir(d)); err != nil {
+			return err
+		}
 	}
 	if err := writeBlob(dir, e.SHA256+".json", e.raw); err != nil {
 		return err
