@@ -1,8 +1,6 @@
 package browsertest
 
-import (
-	"testing"
-)
+import "testing"
 
 // shown are the pages and what each must say with these devices.
 var shown = []struct{ name, hash, title, says string }{

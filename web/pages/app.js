@@ -85,10 +85,14 @@ function changed(kind, data) {
 }
 
 // countWaiting brings the number beside Waiting up to date, but not more often than people look at it.
-let counting;
+let counting, due;
 async function countWaiting() {
-  if (counting) return;
-  counting = setTimeout(() => { counting = undefined; }, 5000);
+  due = Boolean(counting);
+  if (due) return;
+  counting = setTimeout(() => {
+    counting = undefined;
+    if (due) countWaiting().catch(() => {}); // the page itself says what is wrong
+  }, 5000);
   const n = (await get("/waiting")).length;
   waitingCount.hidden = n === 0;
   put(waitingCount, String(n));
