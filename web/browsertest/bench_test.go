@@ -53,7 +53,6 @@ type bench struct {
 	cookie string // of a session
 	token  string // of the first use; "" once it was used
 	auth   *web.Auth
-	server *http.Server
 }
 
 // files are the profiles that can be fetched.

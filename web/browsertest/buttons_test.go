@@ -126,7 +126,7 @@ func TestAssign(t *testing.T) {
 	p.Press("Assign a profile …")
 	p.Fill("#d-code", "http://mud.lamp.example/lamp/v1")
 	p.Press("Assign")
-	p.Shows("the QR code:")
+	p.Shows("start with https://")
 	p.Picture("assign-desktop-light")
 	p.Fill("#d-code", lampURL)
 	p.Press("Assign")

@@ -76,7 +76,7 @@ function changed(kind, data) {
     pending.clear();
     try {
       for (const [k, d] of list) await page.on(k, d);
-      if (list.some(([k]) => k !== "denial")) await countWaiting();
+      if (list.some(([k]) => k === "profile" || k === "device" || k === "poll")) await countWaiting();
     } catch (err) {
       if (err.status === 0 || err.status === 401 || err.name === "AbortError") return; // the state of the connection says it
       fail(err);
@@ -84,7 +84,15 @@ function changed(kind, data) {
   }, 250);
 }
 
+// countWaiting brings the number beside Waiting up to date, but not more often than people look at it.
+let counting, due;
 async function countWaiting() {
+  due = Boolean(counting);
+  if (due) return;
+  counting = setTimeout(() => {
+    counting = undefined;
+    if (due) countWaiting().catch(() => {}); // the page itself says what is wrong
+  }, 5000);
   const n = (await get("/waiting")).length;
   waitingCount.hidden = n === 0;
   put(waitingCount, String(n));
