@@ -83,6 +83,9 @@ func TestRunsNothing(t *testing.T) {
 	files := goList(t, "-f", `{{if and (not .Standard) (not .DepOnly)}}{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .CgoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{end}}`, "./...")
 	seen := false
 	for _, file := range files {
+		if strings.Contains(file, "/internal/steps/") {
+			continue // of tests; see above
+		}
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/enforcer/enforcertest"
 	"mudguard/mud"
@@ -17,8 +16,15 @@ func TestBounds(t *testing.T) {
 	t.Run("devices", func(t *testing.T) {
 		w := newWorld(t).start()
 		lamp := w.enforced("lamp", lampURL)
-		for i := range enforcer.MaxDevices { // all of them announce something, so none may be forgotten
-			w.e.Sighted(dhcp.Sighting{MAC: mac(i), Kind: dhcp.Seen, Source: dhcp.SourceDHCPv4, URL: fmt.Sprintf("https://maker.example/%d", i%10)})
+		u, err := mud.ParseURL(hubURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range enforcer.MaxDevices { // the administrator knows all of them, so none may be forgotten
+			err = w.e.AssignAs(mac(i), enforcer.Announcement{URL: u})
+		}
+		if err == nil {
+			t.Error("one too many was taken")
 		}
 		w.sync()
 		if n := w.e.Known(); n != enforcer.MaxDevices {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -13,7 +14,9 @@ import (
 
 // document is the description of the API, as tests hold answers against it.
 type document struct {
-	Paths   map[string]map[string]json.RawMessage
+	Paths map[string]map[string]json.RawMessage
+
+	mu      sync.Mutex // the compiler isn't for several at once
 	schemas *jsonschema.Compiler
 }
 
@@ -73,7 +76,9 @@ func (b *bench) described(method, target string, code int, raw []byte) {
 		escaped := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D").Replace(b.doc.at(path))
 		at = "#/paths/" + escaped + "/" + strings.ToLower(method) + "/responses/200/content/application~1json/schema"
 	}
+	b.doc.mu.Lock()
 	schema, err := b.doc.schemas.Compile("openapi.json" + at)
+	b.doc.mu.Unlock()
 	must(b.t, err)
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	must(b.t, err)

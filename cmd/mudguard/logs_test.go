@@ -71,9 +71,9 @@ func TestJournalStream(t *testing.T) {
 
 // logKeys are all keys of log lines, for who filters them. Time, level and msg are slog's own.
 func logKeys() []string {
-	return []string{"mac", "device", "state", "direction", "enforced", "chains", "addr", "owner", "flows", "repairs", "limit", // the engine
+	return []string{"mac", "device", "state", "direction", "enforced", "chains", "addr", "text", "flows", "repairs", "limit", // the engine
 		"url", "announced", "announcer", "source", "why", "signer", "sha256", "fetched", "cache_validity", "cut", // of MUD URLs and profiles
-		"err", "part", "what", "file", "interface", "name", // of parts of the daemon
+		"err", "part", "times", "what", "file", "interface", "name", // of parts of the daemon
 		"socket", "uid", "gid", "pid", // the API
 		"target"} // news
 }
