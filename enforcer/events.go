@@ -203,10 +203,10 @@ func (e *Engine) SetMode(d *Device, mode string) { d.Mode, e.dirty = mode, true 
 
 // SetName gives a device a name; "" takes it away.
 func (e *Engine) SetName(d *Device, name string) error {
-	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
-		return fmt.Errorf("a name has at most %d characters", maxName)
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName || mud.Clean(name, maxName) != name {
+		return fmt.Errorf("a name has at most %d characters, and none that cannot be shown", maxName)
 	}
-	d.Name, e.dirty = strings.TrimSpace(mud.Clean(name, maxName)), true
+	d.Name, e.dirty = strings.TrimSpace(name), true
 	return nil
 }
 

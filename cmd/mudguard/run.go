@@ -91,6 +91,7 @@ func runUntilReload(ctx context.Context, cfg configs.Config, ears *ears, hup <-c
 			next, err := configs.Load(path)
 			if err != nil {
 				log.Error("configuration not reread, the old one stays", "err", err)
+				ears.misread(err)
 				continue
 			}
 			log.Info("configuration reread", "file", path)
@@ -151,6 +152,7 @@ type daemon struct {
 	lan      []enforcer.LANInterface
 	missing  []string
 	loadErr  error
+	misread  error          // why the configuration was not reread
 	problems map[string]int // by part
 	web      string         // state of the web server
 }
