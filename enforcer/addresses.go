@@ -208,10 +208,12 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 // age ends what is over: leases, addresses that nobody uses, announcements.
 func (e *Engine) age(now time.Time) {
 	e.ageAlarms(now)
-	if !e.turnedAway.IsZero() && !e.crowded() {
+	over := !e.turnedAway.IsZero() && !e.crowded()
+	if over {
 		e.turnedAway, e.stale = time.Time{}, true
 	}
 	for _, d := range e.devices {
+		d.late = d.late && !over
 		for a, end := range d.ends {
 			if !end.After(now) {
 				e.leaseOver(d, a, "its lease ended")
