@@ -77,7 +77,7 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 	d := e.devices[mac]
 	if d == nil {
 		if len(e.devices) >= maxDevices && !e.forgetOldest(e.passing) && !e.forgetOldest(e.stranger) {
-			if e.news("too many devices") {
+			if e.alarmLines.add("too many devices", e.Now()) {
 				e.Log.Warn("too many devices, new ones are ignored", "mac", mac.String(), "limit", maxDevices)
 			}
 			return nil
