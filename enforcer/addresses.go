@@ -136,6 +136,9 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 			e.borrowing(d, LogEvent{Packet: Flow{Src: a}})
 			return false
 		}
+		if !leased && e.kept(d) { // it may be asleep, and is stopped when it wakes up
+			e.alarm(AlarmAddress, d.MAC, other.MAC, e.label(d)+" took "+a.String()+", which was the address of "+e.named(other)+" until that was silent")
+		}
 		delete(other.Leases, a)
 		delete(other.ends, a)
 		e.dropAddr(other, a)

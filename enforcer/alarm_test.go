@@ -145,3 +145,17 @@ func TestForgersDoNotFloodTheLog(t *testing.T) {
 		t.Error("later nothing is told any more")
 	}
 }
+
+// TestSleeperLosesItsAddress: T15. Who takes the address of a host that is only asleep is told of, before that one is stopped for it.
+func TestSleeperLosesItsAddress(t *testing.T) {
+	w := newWorld(t).start()
+	d := w.enforced("lamp", lampURL)
+	printer := enforcertest.HostNamed("neighbour")
+	w.hear(dhcp.Sighting{MAC: printer.MAC, Kind: dhcp.Uses, Source: dhcp.SourceND, Addr: printer.V4})
+	w.now = w.now.Add(11 * time.Minute)
+	w.hear(dhcp.Sighting{MAC: d.MAC, Kind: dhcp.Uses, Source: dhcp.SourceND, Addr: printer.V4})
+	list := w.e.Alarms(printer.MAC)
+	if len(list) != 1 || list[0].MAC != d.MAC || !strings.Contains(list[0].Text, "took "+printer.V4.String()) {
+		t.Errorf("alarms %+v", list)
+	}
+}
