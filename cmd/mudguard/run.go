@@ -241,7 +241,9 @@ func (d *daemon) setUp() error {
 
 // configureNames says what names of the Internet may not stand for: our networks, and this host, also by its address on the WAN.
 func (d *daemon) configureNames(site enforcer.Site) {
+	d.mu.Lock()
 	here := d.here
+	d.mu.Unlock()
 	d.names.Configure(d.cfg.DNS.MinTTL, privateNames(d.cfg), func(a netip.Addr) bool { return here[a] || site.OnLAN(a) })
 }
 
