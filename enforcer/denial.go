@@ -57,6 +57,9 @@ func (e *Engine) Denied(l LogEvent) {
 	if d == nil || !f.Src.IsValid() {
 		return
 	}
+	if in && e.site.OwnAddr(f.Src) && (f.Proto == protoICMP && f.ICMPType == 8 || f.Proto == protoICMPv6 && f.ICMPType == 128) {
+		return // a DHCP server here tries an address before it leases it (RFC 2131 section 2.2): dropped, and nobody's attempt
+	}
 	d.LastSeen = e.Now()
 	other := f.Dst
 	if in {
