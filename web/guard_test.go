@@ -167,7 +167,7 @@ func TestHeaders(t *testing.T) {
 	if ct := resp.Header.Get("Content-Type"); ct != "text/html; charset=utf-8" || !strings.Contains(body, "<title>mudguard") {
 		t.Errorf("the page: %s %q", ct, body)
 	}
-	for path, p := range newPages() {
+	for path, p := range newPages(&zipper{}) {
 		if p.(asset).kind == "" {
 			t.Errorf("%s has no media type", path)
 		}
