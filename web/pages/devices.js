@@ -1,8 +1,8 @@
 // Devices: every device, its state and what it did in the last day. Rows are made once and changed in place.
 import { get } from "./api.js";
-import { cell, el, empty, put, row, said, table, text } from "./dom.js";
+import { cell, el, empty, put, row, said, table } from "./dom.js";
 import { sparkline } from "./charts.js";
-import { chip, count, makerOf, many, modelOf, nameOf, stateNames, stateOf, stateWord, when } from "./words.js";
+import { chip, count, makerOf, many, modelOf, nameOf, sentence, stateNames, stateOf, stateWord, when } from "./words.js";
 
 const newFor = 24 * 3600 * 1000;
 const isNew = (d) => Date.now() - new Date(d.first_seen) < newFor;
@@ -34,7 +34,7 @@ function line(first) {
     random.hidden = !d.private_mac;
     put(about, said([makerOf(d), modelOf(d), ...[d.hostname, d.mac].filter((n) => n !== nameOf(d))].filter(Boolean).slice(0, 3).join(" · ")));
     put(state, chip(stateOf(d)));
-    state.title = text(d.reason, 500);
+    state.title = sentence(d.reason);
     spark.update(d.activity);
     put(addresses, said((d.addresses ?? []).join(", ") || "–"));
     put(seen, when(d.last_seen));
