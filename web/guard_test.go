@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -365,5 +366,18 @@ func TestConnections(t *testing.T) {
 	}
 	if err := from("127.0.0.2"); err != nil {
 		t.Errorf("another host: %v", err)
+	}
+}
+
+// Every module of the pages is named in index.html, so that the browser asks for all at once and not for one after the other.
+func TestModulesArePreloaded(t *testing.T) {
+	index, err := pages.ReadFile("pages/index.html")
+	must(t, err)
+	modules, err := fs.Glob(pages, "pages/*.js")
+	must(t, err)
+	for _, m := range modules {
+		if at := "/assets" + strings.TrimPrefix(m, "pages"); !strings.Contains(string(index), `"`+at+`"`) {
+			t.Errorf("%s is not preloaded", at)
+		}
 	}
 }

@@ -1,6 +1,12 @@
 package browsertest
 
-import "testing"
+import (
+	"context"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
 
 // shown are the pages and what each must say with these devices.
 var shown = []struct{ name, hash, title, says string }{
@@ -104,5 +110,24 @@ func TestFirstPageIsSmall(t *testing.T) {
 	if Eval[bool](p, `!!window.uPlot`) {
 		t.Error("the chart's code was loaded where there is no chart")
 	}
-	t.Logf("asked %.0f ms after it was opened", Eval[float64](p, `performance.now()`))
+	p.firstRows()
+}
+
+// firstRows logs how long after a navigation the rows are in a frame: a figure where the machine does nothing else, else a hint.
+func (p *Tab) firstRows() {
+	p.Helper()
+	p.Do(chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(`new MutationObserver((_, o) => {
+			if (!document.querySelector("table.devices tbody tr")) return;
+			o.disconnect();
+			requestAnimationFrame(() => { window.rowsAt = performance.now(); });
+		}).observe(document, { childList: true, subtree: true })`).Do(ctx)
+		return err
+	}))
+	for range 5 {
+		p.Do(chromedp.Reload())
+		p.Until(`window.rowsAt`)
+		p.Logf("rows %.0f ms after the navigation (ends of answers: %s)", Eval[float64](p, `rowsAt`), Eval[string](p, `performance.getEntriesByType("resource")
+			.filter((e) => /app.js|session|devices$/.test(e.name)).map((e) => e.name.replace(/.*\//, "") + " " + Math.round(e.responseEnd)).join(", ")`))
+	}
 }
