@@ -23,7 +23,7 @@ func (l *lab) ask(method, path, body string) ([]byte, error) {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(l.dir, "s"))
 		}}}
-	req, err := http.NewRequest(method, "http://mudguard/v1/"+path, bytes.NewReader([]byte(body)))
+	req, err := http.NewRequest(method, "http://mudguard/api/v1/"+path, bytes.NewReader([]byte(body)))
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func TestThousandDevices(t *testing.T) {
 		return pickText(n == devices, "", fmt.Sprint(n, " are"))
 	})
 	t.Logf("%d devices came within %s, and all had their policies after %s; the daemon has %d KiB", devices, sent, time.Since(start), l.resident())
-	if n := strings.Count(l.gw.in(t, "nft list map inet mudguard from_device"), "goto p_"); n != devices {
+	if n := strings.Count(l.gw.in(t, "nft list map inet mudguard from_device"), "jump p_"); n != devices {
 		l.complain("%d devices are in the kernel", n)
 	}
 }

@@ -135,7 +135,7 @@ func comparable(listing string) string {
 	elements := regexp.MustCompile(`(?s)elements = \{.*?\}\n`)
 	block := regexp.MustCompile(`(?ms)^\t(set|map|chain) .*?^\t\}\n`)
 	hold := regexp.MustCompile(`^\tchain ((forward|output)_dns|claims_nd) `)
-	learned := regexp.MustCompile(`^\tset (n_|dns_clients|denials|new_|heard|bound|own_addresses|others)`)
+	learned := regexp.MustCompile(`^\tset (n_|dns_clients|denials|questions|new_|heard|bound|own_addresses|others)`)
 	var out []string
 	for table := range strings.SplitSeq(listing, "\ntable ") {
 		name, _, _ := strings.Cut(strings.TrimPrefix(table, "table "), " {")

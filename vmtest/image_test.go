@@ -40,7 +40,7 @@ func buildImage(t *testing.T, k kernel, to string) error {
 // programs copies programs with the libraries that they need.
 func programs(root string) error {
 	for _, p := range []struct{ name, as string }{
-		{"busybox", "bin/busybox"}, {"busybox", "usr/sbin/sysctl"}, {"kmod", "sbin/modprobe"}, {"ip", "usr/sbin/ip"}, {"bridge", "usr/sbin/bridge"}, {"nft", "usr/sbin/nft"}, {"dnsmasq", "usr/sbin/dnsmasq"},
+		{"busybox", "bin/busybox"}, {"busybox", "bin/sh"}, {"busybox", "usr/sbin/sysctl"}, {"kmod", "sbin/modprobe"}, {"ip", "usr/sbin/ip"}, {"bridge", "usr/sbin/bridge"}, {"nft", "usr/sbin/nft"}, {"dnsmasq", "usr/sbin/dnsmasq"},
 	} {
 		path, err := lookPath(p.name)
 		if err != nil {

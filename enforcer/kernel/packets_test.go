@@ -345,7 +345,11 @@ func TestHost(t *testing.T) {
 		n := seen[netip.MustParseAddr("2001:db8::2")]
 		return len(seen) == 3 && n.MAC == macKey(2).MAC && n.Interface == "br0"
 	})
-	s.run("", "sh", "-ec", "for i in 0 1; do ip link add p$i type veth peer name q$i; ip link set p$i up master br0; ip link set q$i up; done")
+	for _, i := range []string{"0", "1"} {
+		s.run("", "ip", "link", "add", "p"+i, "type", "veth", "peer", "name", "q"+i)
+		s.run("", "ip", "link", "set", "p"+i, "up", "master", "br0")
+		s.run("", "ip", "link", "set", "q"+i, "up")
+	}
 	for _, p := range []string{"p0", "p1", "p0"} {
 		eventually(t, "the port is told", func() bool { // a port takes a moment to learn
 			s.run("", "sh", "-c", "bridge fdb replace 02:00:00:00:00:07 dev "+p+" master dynamic || true")

@@ -25,7 +25,11 @@ func TestUnseen(t *testing.T) {
 		}
 	}
 	s := newSpace(t)
-	s.run("", "sh", "-ec", "ip link add br0 type bridge; for i in 0 1; do ip link add v$i type veth peer name w$i; ip link set v$i master br0; done")
+	s.run("", "ip", "link", "add", "br0", "type", "bridge")
+	for _, i := range []string{"0", "1"} {
+		s.run("", "ip", "link", "add", "v"+i, "type", "veth", "peer", "name", "w"+i)
+		s.run("", "ip", "link", "set", "v"+i, "master", "br0")
+	}
 	s.do(func() {
 		if got := Unseen("br0"); got != nil {
 			t.Errorf("a bridge of this kernel alone: %q", got)
