@@ -4,6 +4,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"mudguard/enforcer/enforcertest"
 )
 
 // A packet from outside that is denied must not make an answer to it a reply: else a server of the attacker's could open the
@@ -62,4 +64,32 @@ func (l *lab) punched(d *device, lampAddr string, lampPort int, peerAddr string,
 		l.Fatal(err)
 	}
 	return hears(outside)
+}
+
+// TestNameOfThisHost: T9. A name that the maker lets stand for the gateway's own address on the Internet opens nothing of the gateway.
+func TestNameOfThisHost(t *testing.T) {
+	l := newLab(t, true)
+	lamp := l.device("lamp")
+	const wanAddr = "198.51.100.1"
+	l.dnsmasq("--host-record=trap.example,"+wanAddr, "--host-record=fair.example,"+sinkAddr)
+	l.start()
+	p := lampProfile("lamp")
+	p.From, p.To = nil, nil
+	for _, name := range []string{"trap.example", "fair.example"} {
+		p.From = append(p.From, enforcertest.ACE{Name: name, Proto: "tcp", Remote: enforcertest.Eq(22), Initiated: "from-device"})
+	}
+	l.udhcpc(lamp, l.cloud.publish("lamp", p))
+	l.becomes(lamp, "enforced", "")
+	l.bound(lamp)
+	for _, name := range []string{"trap.example", "fair.example"} {
+		if _, err := lamp.resolve(gateway, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lamp.tcp(net.JoinHostPort(wanAddr, "22")); err == nil {
+		t.Error("the lamp reaches the gateway's SSH by a name")
+	}
+	if before := l.sunk(); lamp.tcp(net.JoinHostPort(sinkAddr, "22")) != nil && l.sunk() == before {
+		t.Error("the lamp's packets to another name do not leave")
+	}
 }

@@ -66,7 +66,7 @@ func (m message6) sighting(link MAC, p packet6) (Sighting, error) {
 	duid := m.options.first(optClientID)
 	s := Sighting{MAC: link, Source: SourceDHCPv6, ClientID: identity(duid)}
 	if m.relayed == 0 {
-		// A router forwards neither from nor to such addresses, so both ends are on this network.
+		// A router forwards neither from nor to such addresses to another network, so both ends are on this one.
 		if !p.src.IsLinkLocalUnicast() && !p.dst.IsLinkLocalUnicast() && !p.dst.IsLinkLocalMulticast() {
 			return Sighting{}, fmt.Errorf("DHCPv6 message from %s to %s may come from another network", p.src, p.dst)
 		}

@@ -136,6 +136,9 @@ func (e *Engine) addAddr(d *Device, a netip.Addr, leased bool) bool {
 			e.borrowing(d, LogEvent{Packet: Flow{Src: a}})
 			return false
 		}
+		if !leased && e.kept(d) { // it may be asleep, and is stopped when it wakes up
+			e.alarm(AlarmAddress, d.MAC, other.MAC, e.label(d)+" took "+a.String()+", which was the address of "+e.named(other)+" until that was silent")
+		}
 		delete(other.Leases, a)
 		delete(other.ends, a)
 		e.dropAddr(other, a)
@@ -208,10 +211,12 @@ func (e *Engine) dropAddr(d *Device, a netip.Addr) {
 // age ends what is over: leases, addresses that nobody uses, announcements.
 func (e *Engine) age(now time.Time) {
 	e.ageAlarms(now)
-	if !e.turnedAway.IsZero() && !e.crowded() {
+	over := !e.turnedAway.IsZero() && !e.crowded()
+	if over {
 		e.turnedAway, e.stale = time.Time{}, true
 	}
 	for _, d := range e.devices {
+		d.late = d.late && !over
 		for a, end := range d.ends {
 			if !end.After(now) {
 				e.leaseOver(d, a, "its lease ended")

@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -38,7 +39,9 @@ func (e *Engine) alarm(what string, mac, of dhcp.MAC, text string) {
 	now := e.Now().UTC()
 	i := slices.IndexFunc(e.alarms, func(a Alarm) bool { return a.What == what && a.MAC == mac && a.Of == of })
 	if i < 0 {
-		e.Log.Warn("alarm", "what", what, "mac", mac.String(), "text", text)
+		if e.alarmLines.add(fmt.Sprint(what, mac, of), now) {
+			e.Log.Warn("alarm", "what", what, "mac", mac.String(), "text", text)
+		}
 		if len(e.alarms) >= maxAlarms {
 			e.alarms = slices.Delete(e.alarms, 0, 1)
 		}

@@ -122,3 +122,40 @@ func TestHeardSource(t *testing.T) {
 		t.Errorf("after a restart the neighbour is %+v", d)
 	}
 }
+
+// TestForgersDoNotFloodTheLog: T14, T21. Invented hosts that use a device's address are so many lines of the log and no more, and what
+// was denied does not keep alarms out of it.
+func TestForgersDoNotFloodTheLog(t *testing.T) {
+	w := newWorld(t).start()
+	w.enforced("lamp", lampURL)
+	before := strings.Count(w.log.String(), "\n")
+	forge := func(i int) {
+		w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogSpoof, MAC: mac(i), Packet: enforcer.Flow{Src: enforcertest.HostNamed("lamp").V4,
+			Dst: enforcertest.HostNamed("cloud").V4, Proto: 6, Sport: 40000, Dport: 443}})
+	}
+	for i := range 3000 {
+		forge(i)
+	}
+	if n := strings.Count(w.log.String(), "\n") - before; n > 2100 || n < 1000 {
+		t.Errorf("%d lines", n)
+	}
+	w.now = w.now.Add(10 * time.Minute)
+	forge(5000)
+	if s := w.log.String(); !strings.Contains(s, "what=\"address of another\" mac="+mac(5000).String()) {
+		t.Error("later nothing is told any more")
+	}
+}
+
+// TestSleeperLosesItsAddress: T15. Who takes the address of a host that is only asleep is told of, before that one is stopped for it.
+func TestSleeperLosesItsAddress(t *testing.T) {
+	w := newWorld(t).start()
+	d := w.enforced("lamp", lampURL)
+	printer := enforcertest.HostNamed("neighbour")
+	w.hear(dhcp.Sighting{MAC: printer.MAC, Kind: dhcp.Uses, Source: dhcp.SourceND, Addr: printer.V4})
+	w.now = w.now.Add(11 * time.Minute)
+	w.hear(dhcp.Sighting{MAC: d.MAC, Kind: dhcp.Uses, Source: dhcp.SourceND, Addr: printer.V4})
+	list := w.e.Alarms(printer.MAC)
+	if len(list) != 1 || list[0].MAC != d.MAC || !strings.Contains(list[0].Text, "took "+printer.V4.String()) {
+		t.Errorf("alarms %+v", list)
+	}
+}

@@ -98,6 +98,9 @@ func (t *Table) chain(c Chain) {
 func (b *builder) baseChains() {
 	from := func(name string, hook Hook, dispatch, checked, policy string, claims ...ClaimKind) {
 		rules := append(unbound(claims, IfIn{Set: setLAN}), b.fromRules(dispatch, checked, policy)...)
+		if hook == HookForward {
+			rules = append(impostor(), rules...)
+		}
 		b.inet.chain(Chain{Name: name, Hook: hook, Priority: prioFrom, Rules: rules})
 	}
 	from("forward_from", HookForward, mapFrom, mapChecked, blockChain(b.block, (*Compiled).Out), ClaimIPv4, ClaimIPv6)

@@ -78,7 +78,7 @@ func (e *Engine) Denied(l LogEvent) {
 	e.counted(d, &den)
 	e.attempted(d, &den, in)
 	e.publish(Event{Kind: EventDenial, MAC: den.MAC, Denial: &den})
-	if e.news(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport)) {
+	if e.denialLines.add(fmt.Sprint(den.MAC, direction, f.Src, f.Dst, f.Proto, f.Dport), e.Now()) {
 		e.Log.Info("denied", "mac", d.MAC.String(), "direction", direction, "enforced", den.Enforced, "what", den.Explanation)
 	}
 }
@@ -97,16 +97,27 @@ func (e *Engine) counted(d *Device, den *Denial) {
 	}
 }
 
-// news says that something was not told in the last ten minutes: the log is for people, and often on flash.
-func (e *Engine) news(what string) bool {
-	const most, again = 1024, 10 * time.Minute
-	if at, told := e.told[what]; told && e.Now().Sub(at) < again {
+// Bounds of lines of the log that hosts of the LAN can cause: the log is for people, and often on flash.
+const (
+	maxLines  = 1024
+	linesTime = 10 * time.Minute
+)
+
+// lines are those of one kind that were written in the last ten minutes, to write no more of them, and none again.
+type lines struct {
+	since time.Time
+	of    map[string]bool
+}
+
+// add says whether a line is to be written.
+func (l *lines) add(what string, now time.Time) bool {
+	if now.Sub(l.since) >= linesTime {
+		l.since, l.of = now, map[string]bool{}
+	}
+	if l.of[what] || len(l.of) >= maxLines {
 		return false
 	}
-	if len(e.told) >= most {
-		clear(e.told)
-	}
-	e.told[what] = e.Now()
+	l.of[what] = true
 	return true
 }
 

@@ -72,6 +72,7 @@ type Device struct {
 
 	denials, wouldDeny uint64 // packets, since the start
 	back               givenBack
+	late               bool // it came while announcers were turned away, and may be one of them
 }
 
 // seconds is the length of a lease; 0 is one that never ends.

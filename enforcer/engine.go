@@ -82,12 +82,13 @@ type Engine struct {
 	inForce          map[dhcp.MAC]*Compiled
 	have             Ruleset
 	overlaidProfiles map[stack]*mud.Profile
-	degraded         string               // why the kernel does not have what it should
-	failures         int                  // changes that the kernel refused in a row
-	refused          map[string]refusal   // policies that the kernel did not take, by name
-	fresh            []owned              // addresses that became known since the last sync
-	told             map[string]time.Time // denials that were logged, not to repeat them
-	toldOf           map[dhcp.MAC]told    // news of devices; nil until the start is over
+	degraded         string             // why the kernel does not have what it should
+	failures         int                // changes that the kernel refused in a row
+	refused          map[string]refusal // policies that the kernel did not take, by name
+	fresh            []owned            // addresses that became known since the last sync
+	denialLines      lines              // apart from the others: who is denied much must not hide that he forges
+	alarmLines       lines
+	toldOf           map[dhcp.MAC]told // news of devices; nil until the start is over
 	count            counters
 	repairs          int
 	repaired         *Repair // the last one
@@ -116,7 +117,7 @@ type Engine struct {
 // New makes an engine with what was saved before; Start then brings the kernel in line.
 func New(cfg Config, site Site, saved State, deps Deps) *Engine {
 	e := &Engine{Deps: deps, cfg: cfg, devices: map[dhcp.MAC]*Device{}, profiles: map[mud.URL]*profileState{},
-		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, told: map[string]time.Time{}, handed: map[string][]Host{},
+		inForce: map[dhcp.MAC]*Compiled{}, refused: map[string]refusal{}, handed: map[string][]Host{},
 		overlays: map[string]*Overlay{}, overlaidProfiles: map[stack]*mud.Profile{}, approvals: map[string]Approval{},
 		attempts: newAttempts(), places: map[dhcp.MAC]spot{}, started: deps.Now(), events: make(chan func(), eventQueue)}
 	for _, d := range saved.Devices {

@@ -77,12 +77,12 @@ func (e *Engine) meet(mac dhcp.MAC) *Device {
 	d := e.devices[mac]
 	if d == nil {
 		if len(e.devices) >= maxDevices && !e.forgetOldest(e.passing) && !e.forgetOldest(e.stranger) {
-			if e.news("too many devices") {
+			if e.alarmLines.add("too many devices", e.Now()) {
 				e.Log.Warn("too many devices, new ones are ignored", "mac", mac.String(), "limit", maxDevices)
 			}
 			return nil
 		}
-		d = &Device{MAC: mac, FirstSeen: e.Now().UTC()}
+		d = &Device{MAC: mac, FirstSeen: e.Now().UTC(), late: e.crowded()}
 		e.devices[mac] = d
 	}
 	d.LastSeen = e.Now()
@@ -131,22 +131,24 @@ func (e *Engine) stranger(d *Device) bool {
 
 // hasRoom says whether there is room for who announces a URL: announcements, which anybody can invent, must not push out all whom we
 // know and leave alone. One that is turned away would have been restricted: now all newcomers are, since it cannot be told from
-// them any more.
+// them any more. It is a newcomer from then on, whatever it said before.
 func (e *Engine) hasRoom(s dhcp.Sighting) bool {
-	if e.devices[s.MAC] != nil || s.URL == "" && s.Problem == "" || s.MAC.IsZero() || s.MAC.IsMulticast() {
+	d := e.devices[s.MAC]
+	if d != nil && e.kept(d) || s.URL == "" && s.Problem == "" || s.MAC.IsZero() || s.MAC.IsMulticast() {
 		return true
 	}
 	kept := 0
-	for _, d := range e.devices {
-		if e.kept(d) {
+	for _, other := range e.devices {
+		if e.kept(other) {
 			kept++
 		}
 	}
 	if kept < maxAnnouncers || e.forgetOldest(e.stranger) {
 		return true
 	}
-	e.stale = e.stale || !e.crowded()
+	e.stale = e.stale || d != nil || !e.crowded()
 	e.turnedAway = e.Now()
+	delete(e.devices, s.MAC)
 	return false
 }
 
@@ -203,10 +205,10 @@ func (e *Engine) SetMode(d *Device, mode string) { d.Mode, e.dirty = mode, true 
 
 // SetName gives a device a name; "" takes it away.
 func (e *Engine) SetName(d *Device, name string) error {
-	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
-		return fmt.Errorf("a name has at most %d characters", maxName)
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName || mud.Clean(name, maxName) != name {
+		return fmt.Errorf("a name has at most %d characters, and none that cannot be shown", maxName)
 	}
-	d.Name, e.dirty = strings.TrimSpace(mud.Clean(name, maxName)), true
+	d.Name, e.dirty = strings.TrimSpace(name), true
 	return nil
 }
 

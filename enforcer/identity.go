@@ -16,6 +16,7 @@ const (
 	setBound      = "bound"       // addresses of devices under policy, each with its MAC
 	setOthers     = "others"      // addresses of hosts that are under no policy, and of this gateway
 	setHeard      = "heard"       // what devices under policy were heard to use, and is bound in a moment
+	setHere       = "here"        // IPv6 addresses of this gateway
 	setNewSources = "new_sources" // counts what goes into heard
 	setInside     = "inside"      // what a host of this network can have
 	setTrusted    = "trusted"     // who may speak for others: say, an access point that answers for its stations
@@ -125,6 +126,12 @@ func (b *builder) claimRules(k ClaimKind) []Rule {
 			Log{Group: b.site.NFLOGGroup, Prefix: LogSource}, NoteClaim{Of: k, Set: setHeard + suffix(k.v6())}, Verdict{Kind: VerdictReturn}},
 			Comment: "a new address of a device"},
 		Rule{Exprs: []Expr{Counter{}, goTo("denied_spoof")}, Comment: "too many new addresses"})
+}
+
+// impostor stops what bears this gateway's own address and yet comes from the LAN, whoever sends it. Linux refuses such packets over
+// IPv4; over IPv6 it sends them back to the link, where nothing tells them from what this host says itself: its DHCP server, say.
+func impostor() []Rule {
+	return []Rule{{Exprs: []Expr{IfIn{Set: setLAN}, AddrIn{V6: true, Set: setHere}, goTo("denied_spoof")}, Comment: "this gateway's own address"}}
 }
 
 // rogueRules stop what a device must not say whatever its profile allows (T15): it is no DHCP server and no router of this

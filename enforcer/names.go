@@ -225,7 +225,7 @@ func (n *Names) refuse(name string, a netip.Addr) string {
 		private = private || p.Contains(a)
 	}
 	if private && !n.mayBePrivate(name) {
-		return "a private address; put the name into dns.private_names if that is meant"
+		return "a private address or our own; put the name into dns.private_names if that is meant"
 	}
 	return ""
 }

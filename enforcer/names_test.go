@@ -165,7 +165,7 @@ func TestRebinding(t *testing.T) {
 	}
 	n := use()
 	n.Observe(enforcertest.Answer(cloud, addr("192.168.1.1")), noon)
-	want := "cloud.example stands for 192.168.1.1, a private address; put the name into dns.private_names if that is meant"
+	want := "cloud.example stands for 192.168.1.1, a private address or our own; put the name into dns.private_names if that is meant"
 	if got := n.Notes(); len(got) != 1 || got[0] != want {
 		t.Errorf("note %q, want %q", got, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mudguard/dhcp"
 	"mudguard/mud"
 )
 
@@ -199,7 +200,7 @@ func (e *Engine) confirmed(p *profileState, doc Verified) {
 }
 
 func (e *Engine) take(u mud.URL, p *profileState, doc *Verified) {
-	e.Log.Info("profile verified", "url", u.String(), "signer", doc.Signer, "sha256", doc.SHA256)
+	e.Log.Info("profile accepted", "url", u.String(), "signer", doc.Signer, "sha256", doc.SHA256)
 	p.doc, p.waiting, p.why, p.flag = doc, nil, "", ""
 	e.stale = true
 	e.Fetcher.Keep(u, doc.SHA256)
@@ -301,6 +302,16 @@ func (e *Engine) ClockSet() {
 		}
 		e.confirmed(p, doc)
 	}
+}
+
+// Fetching says whether the profile of a device is being fetched.
+func (e *Engine) Fetching(mac dhcp.MAC) bool {
+	d := e.devices[mac]
+	p := (*profileState)(nil)
+	if d != nil {
+		p = e.profiles[d.URL]
+	}
+	return p != nil && p.fetching
 }
 
 func approvalKey(u mud.URL, sha256 string) string { return sha256 + " " + u.String() }

@@ -40,6 +40,12 @@ func (b *builder) commonSets() {
 			b.inet.set(meter(setDenials+suffix(v6), addrType(v6)))
 		}
 	}
+	here := b.inet.set(Set{Name: setHere, Key: TypeIPv6, Comment: "addresses of this gateway"})
+	for _, a := range b.site.ownAddrs() {
+		if a.Is6() {
+			here.Elements[Key{Addr: a}] = Element{}
+		}
+	}
 	b.identity(b.inet, ClaimIPv4, ClaimIPv6, ClaimND)
 	if b.bridge != nil {
 		b.identity(b.bridge, ClaimIPv4, ClaimIPv6, ClaimARP, ClaimND)

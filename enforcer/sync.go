@@ -119,7 +119,7 @@ func (e *Engine) build(policies map[dhcp.MAC]*Compiled) Ruleset {
 	members := make([]Member, 0, len(e.devices))
 	for _, mac := range e.macs() {
 		d, p := e.devices[mac], policies[mac]
-		m := Member{MAC: mac, Label: e.modelOf(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac] || p == nil && e.crowded()}
+		m := Member{MAC: mac, Label: e.modelOf(d), Policy: p, Addrs: d.Addrs, Claimed: e.claimed(d), Trusted: e.trusted[mac] || p == nil && e.crowded() && !d.late}
 		if d.paused(e.Now()) {
 			m.Pause, m.PauseUntil = d.Pause.Until.Sub(e.Now()), d.Pause.Until
 		}

@@ -27,7 +27,7 @@ const (
 // was told gets those that it missed; what else it missed it must ask for, as the first event (status) says.
 func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	after, err := a.lastEvent(r)
-	if err == nil && a.streams.Add(1) > maxStreams {
+	if n := a.streams.Add(1); err == nil && n > maxStreams {
 		err = fail(http.StatusServiceUnavailable, "%d clients listen already, and the limit is %d", maxStreams, maxStreams)
 	}
 	defer a.streams.Add(-1)

@@ -113,6 +113,10 @@ func TestManyListeners(t *testing.T) {
 	b := newBench(t)
 	path := filepath.Join(t.TempDir(), "m.sock")
 	defer serve(t, path, b.http)()
+	for range 3 { // who is refused frees no place
+		var p Problem
+		b.ask("GET", "/api/v1/events?x=1", "", http.StatusBadRequest, &p)
+	}
 	var all []listener
 	for range maxStreams {
 		all = append(all, listen(t, path, ""))

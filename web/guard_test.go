@@ -290,6 +290,37 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+// TestOwnerIsNotKeptOut: T22. Guessing from many addresses keeps out newcomers, but not who knew the password before: he has the tries of
+// his address.
+func TestOwnerIsNotKeptOut(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var th throttle
+	owner := netip.MustParseAddr("192.168.1.9")
+	for range 2 * maxOwners {
+		owner = owner.Next()
+		now = now.Add(allEvery)
+		if th.try(owner, now) > 0 {
+			t.Fatal("the owner has to wait")
+		}
+		th.right(owner)
+	}
+	for i := range 250 {
+		th.try(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), now)
+	}
+	if th.try(netip.MustParseAddr("10.1.0.1"), now) == 0 {
+		t.Error("all that guess are not bounded")
+	}
+	tries := 0
+	for range 2 * freeTries {
+		if th.try(owner, now) == 0 {
+			tries++
+		}
+	}
+	if tries != freeTries || len(th.owners) > maxOwners {
+		t.Errorf("the owner has %d tries, want %d; %d owners are remembered", tries, freeTries, len(th.owners))
+	}
+}
+
 // TestLocalSetup: T23. Who may use the unix socket may set the password, and needs no other.
 func TestLocalSetup(t *testing.T) {
 	b := newBench(t)

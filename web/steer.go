@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -188,12 +189,40 @@ func (a *api) approve(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	return a.onDevice(r, func(e *enforcer.Engine, d *enforcer.Device) error {
+	mac, err := pathMAC(r)
+	if err != nil {
+		return nil, err
+	}
+	err = a.changeDevice(r, mac, func(e *enforcer.Engine, d *enforcer.Device) error {
 		if body.SHA256 != "" {
 			return e.ApproveThis(d, by(r), body.SHA256)
 		}
 		return e.Approve(d, by(r))
 	})
+	if err != nil {
+		return nil, err
+	}
+	a.afterFetch(r, mac)
+	return a.view(r, mac, false)
+}
+
+// afterFetch waits while the profile of a device is fetched, as a held one is once more before it is put to use, so that the answer
+// shows what came of it.
+func (a *api) afterFetch(r *http.Request, mac dhcp.MAC) {
+	ctx, cancel := context.WithTimeout(r.Context(), changeTime)
+	defer cancel()
+	for {
+		var busy bool
+		err := a.Engine.Do(ctx, func(e *enforcer.Engine) { busy = e.Fetching(mac) })
+		if err != nil || !busy {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // history gives what was kept, and what is to be: the newest first.

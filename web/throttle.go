@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -13,12 +14,15 @@ const (
 	allTries    = 20 // of all addresses, and then one each
 	allEvery    = 30 * time.Second
 	maxGuessers = 256 // addresses that are remembered
+	maxOwners   = 32  // of those that were right
 )
 
 // throttle says who may try a password now. It is not safe for use from several goroutines.
 type throttle struct {
 	by    map[netip.Prefix]guesser
 	spent time.Time // when all that was tried will be forgotten, one try each allEvery
+	// owners were right before, the latest last: guessing from other addresses does not keep them out.
+	owners []netip.Prefix
 }
 
 // guesser is an address that was wrong before.
@@ -46,13 +50,11 @@ func (t *throttle) try(from netip.Addr, now time.Time) (wait time.Duration) {
 	if wait = g.until.Sub(now); wait > 0 {
 		return wait
 	}
-	if t.spent.Before(now) {
-		t.spent = now
+	if !slices.Contains(t.owners, who) {
+		if wait = t.spend(now); wait > 0 {
+			return wait
+		}
 	}
-	if wait = t.spent.Sub(now) - (allTries-1)*allEvery; wait > 0 {
-		return wait
-	}
-	t.spent = t.spent.Add(allEvery)
 	if now.Sub(g.last) > 2*longestWait {
 		g.tries = 0
 	}
@@ -64,10 +66,27 @@ func (t *throttle) try(from netip.Addr, now time.Time) (wait time.Duration) {
 	return 0
 }
 
+// spend counts a try among those of all addresses.
+func (t *throttle) spend(now time.Time) (wait time.Duration) {
+	if t.spent.Before(now) {
+		t.spent = now
+	}
+	if wait = t.spent.Sub(now) - (allTries-1)*allEvery; wait <= 0 {
+		t.spent = t.spent.Add(allEvery)
+	}
+	return wait
+}
+
 // right forgets what an address tried before it was right.
 func (t *throttle) right(from netip.Addr) {
-	delete(t.by, network(from))
-	t.spent = t.spent.Add(-allEvery)
+	who := network(from)
+	delete(t.by, who)
+	if i := slices.Index(t.owners, who); i >= 0 {
+		t.owners = slices.Delete(t.owners, i, i+1)
+	} else {
+		t.spent = t.spent.Add(-allEvery)
+	}
+	t.owners = append(t.owners[max(0, len(t.owners)+1-maxOwners):], who)
 }
 
 // remember forgets who tried longest ago, where there are too many: the bound on all of them holds for newcomers too.

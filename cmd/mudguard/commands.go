@@ -11,8 +11,8 @@ func commands() []command {
 	return []command{
 		{"run", "--config FILE", "the daemon, in the foreground",
 			"SIGTERM stops it, SIGHUP makes it reread the configuration.", func(_ *cli, a []string) int { return runCmd(a) }},
-		{"demo", "[-v]", "a whole gateway, device and cloud in network namespaces",
-			"Prints what was announced, fetched, enforced, allowed and denied. Needs root.", func(_ *cli, a []string) int { return demoCmd(a) }},
+		{"demo", "[-v] [--web]", "a whole gateway, device and cloud in network namespaces",
+			"Prints what was announced, fetched, enforced, allowed and denied. --web stays up afterwards and prints the address of the pages. Needs root.", func(_ *cli, a []string) int { return demoCmd(a) }},
 		{"status", "[--watch] [--json]", "how the daemon is, and what it cannot enforce here", "The daemon, the kernel, the sources of news about devices, and what cannot be enforced on this host, and why." + socket, (*cli).statusCmd},
 		{"devices", "[--watch] [--json]", "the devices", "--watch shows them anew every two seconds." + socket, (*cli).devicesCmd},
 		{"device", "MAC [--watch] [--json]", "one device", "Its profile, entries (ACEs) with what came of them, names, addresses and denials." + socket, (*cli).deviceCmd},

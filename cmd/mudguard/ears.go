@@ -75,6 +75,15 @@ func (e *ears) listenTo(ctx context.Context, d *daemon) {
 	}
 }
 
+// misread has the daemon tell that its configuration could not be read again.
+func (e *ears) misread(err error) {
+	if d := e.daemon(); d != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.misread = err
+	}
+}
+
 // detach stops the daemon, and has what is heard from then on wait for the next one.
 func (e *ears) detach(stop context.CancelFunc) {
 	e.passing.Lock()

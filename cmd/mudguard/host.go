@@ -8,6 +8,7 @@ import (
 
 	"mudguard/enforcer"
 	"mudguard/enforcer/kernel"
+	"mudguard/mud"
 	"mudguard/mud/fetch"
 	"mudguard/web"
 )
@@ -30,6 +31,9 @@ func (d *daemon) host() web.HostStatus {
 	}
 	if state := d.clock.State(); state != fetch.ClockSynced {
 		gap("clock", clockText(state))
+	}
+	if d.misread != nil {
+		gap("the configuration was not reread", "the one of before stays in force: "+mud.Clean(d.misread.Error(), 500))
 	}
 	if d.loadErr != nil {
 		gap("state was not read at the start", d.loadErr.Error())

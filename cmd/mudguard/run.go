@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -91,6 +93,7 @@ func runUntilReload(ctx context.Context, cfg configs.Config, ears *ears, hup <-c
 			next, err := configs.Load(path)
 			if err != nil {
 				log.Error("configuration not reread, the old one stays", "err", err)
+				ears.misread(err)
 				continue
 			}
 			log.Info("configuration reread", "file", path)
@@ -149,8 +152,10 @@ type daemon struct {
 	ears     *ears
 	mu       sync.Mutex
 	lan      []enforcer.LANInterface
+	here     map[netip.Addr]bool // this host's addresses
 	missing  []string
 	loadErr  error
+	misread  error          // why the configuration was not reread
 	problems map[string]int // by part
 	web      string         // state of the web server
 }
@@ -223,6 +228,7 @@ func (d *daemon) setUp() error {
 		d.loadErr = err
 		d.log.Error("state not read", "err", err)
 	}
+	d.here = hostAddrs()
 	d.configureNames(site)
 	hostname, _ := os.Hostname() // "" names no gateway
 	d.news = notify.New(d.cfg.Notify, notify.Gateway{Name: mud.Clean(hostname, 64), Version: version}, d.log)
@@ -235,8 +241,12 @@ func (d *daemon) setUp() error {
 	return nil
 }
 
+// configureNames says what names of the Internet may not stand for: our networks, and this host, also by its address on the WAN.
 func (d *daemon) configureNames(site enforcer.Site) {
-	d.names.Configure(d.cfg.DNS.MinTTL, privateNames(d.cfg), site.OnLAN)
+	d.mu.Lock()
+	here := d.here
+	d.mu.Unlock()
+	d.names.Configure(d.cfg.DNS.MinTTL, privateNames(d.cfg), func(a netip.Addr) bool { return here[a] || site.OnLAN(a) })
 }
 
 // tasks starts everything that runs until ctx ends.
@@ -350,9 +360,11 @@ func (d *daemon) refresh(ctx context.Context) {
 		return a.Name == b.Name && a.Bridge == b.Bridge && a.Tagged == b.Tagged && slices.Equal(a.Prefixes, b.Prefixes)
 	})
 	d.lan, d.missing = lan, missing
-	features := d.features
+	features, here := d.features, hostAddrs()
+	stays := maps.Equal(here, d.here)
+	d.here = here
 	d.mu.Unlock()
-	if same {
+	if same && stays {
 		return
 	}
 	site, err := siteOf(d.cfg, features, lan)
@@ -361,6 +373,9 @@ func (d *daemon) refresh(ctx context.Context) {
 		return
 	}
 	d.configureNames(site)
+	if same {
+		return
+	}
 	_ = d.engine.Do(ctx, func(e *enforcer.Engine) { e.SetSite(engineConfig(d.cfg), site) }) // fails only when we stop
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 
 	"mudguard/configs"
@@ -108,6 +109,18 @@ func lanFacts(rtnl *kernel.Host, names []string, f kernel.Features, last []enfor
 		lan = append(lan, l)
 	}
 	return lan, missing
+}
+
+// hostAddrs are the addresses of all interfaces. Where they cannot be read, those of the LAN are known all the same.
+func hostAddrs() map[netip.Addr]bool {
+	all := map[netip.Addr]bool{}
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all[p.Addr()] = true
+		}
+	}
+	return all
 }
 
 // resolvers are asked by us: those configured, else this host's own addresses on the LAN, where the devices ask too

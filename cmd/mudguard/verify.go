@@ -22,7 +22,10 @@ func (c *cli) verifyCmd(args []string) int {
 		return err
 	})
 	asJSON := fs.Bool("json", false, "print JSON")
-	pos, code := c.parse(fs, args, 2, 2)
+	pos, code := c.parse(fs, args, 2, -1)
+	if len(pos) > 2 && len(cas) > 0 { // --ca FILE...
+		cas = append(cas, pos[2:]...)
+	}
 	switch {
 	case code >= 0:
 		return code

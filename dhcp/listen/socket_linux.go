@@ -127,8 +127,9 @@ func recvFrom(fd int, buf []byte) (int, unix.Sockaddr, error) {
 }
 
 // sentByUs reports whether this host made a frame: it went out, with the interface's own Ethernet address and an IP
-// address of this host. Going out is not enough, since a port of a bridge also sends what came in on another; nor is the
-// Ethernet address, which anybody can write; and a router's own is on whatever it forwards.
+// address of this interface. Going out is not enough, since a port of a bridge also sends what came in on another; nor is the
+// Ethernet address, which anybody can write; and a router's own is on whatever it forwards. Nor would the IP address be where
+// the enforcer did not see to it that nothing is forwarded from it.
 func (s *packetSocket) sentByUs(frame []byte, link *unix.SockaddrLinklayer) bool {
 	if link.Pkttype != unix.PACKET_OUTGOING || len(frame) < 12 {
 		return false
@@ -141,7 +142,7 @@ func (s *packetSocket) sentByUs(frame []byte, link *unix.SockaddrLinklayer) bool
 		}
 		s.ifi = now
 	}
-	addrs, err := net.InterfaceAddrs()
+	addrs, err := s.ifi.Addrs()
 	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
 		prefix, err := netip.ParsePrefix(a.String())
 		return err == nil && prefix.Addr() == source(frame)

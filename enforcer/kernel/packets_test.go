@@ -345,6 +345,10 @@ func TestHost(t *testing.T) {
 		n := seen[netip.MustParseAddr("2001:db8::2")]
 		return len(seen) == 3 && n.MAC == macKey(2).MAC && n.Interface == "br0"
 	})
+	got, err := h.Neighbours()
+	if err != nil || len(got) != 3 {
+		t.Errorf("neighbours %v, %v", got, err)
+	}
 	for _, i := range []string{"0", "1"} {
 		s.run("", "ip", "link", "add", "p"+i, "type", "veth", "peer", "name", "q"+i)
 		s.run("", "ip", "link", "set", "p"+i, "up", "master", "br0")
@@ -357,10 +361,6 @@ func TestHost(t *testing.T) {
 			defer mu.Unlock()
 			return ports[macKey(7).MAC] == p
 		})
-	}
-	got, err := h.Neighbours()
-	if err != nil || len(got) != 3 {
-		t.Errorf("neighbours %v, %v", got, err)
 	}
 	i, err := h.Interface("br0")
 	if err != nil || !i.IsBridge || i.MAC != macKey(1).MAC || len(i.Prefixes) < 2 || i.Prefixes[0].String() != "192.0.2.1/24" {

@@ -134,6 +134,28 @@ func (l *lab) rogues() []odd {
 	}
 }
 
+// TestScenarioImpostor: T15. Nobody, under policy or not, has the gateway send on what looks like its own words, such as an answer of
+// its DHCP server.
+func TestScenarioImpostor(t *testing.T) {
+	for _, mode := range bridgeModes {
+		t.Run(string(mode), func(t *testing.T) {
+			l := newLab(t, mode)
+			var list []odd
+			for _, who := range []string{"neighbour", "lamp", "cam"} {
+				for _, six := range []bool{false, true} {
+					s := l.syn(who, "hub", six, 39000, 80)
+					s.viaGW = true
+					list = append(list, odd{name: who + " as the gateway", shot: s.as(enforcertest.HostNamed("gateway"))})
+				}
+			}
+			own := l.syn("neighbour", "hub", true, 39001, 80)
+			own.viaGW = true
+			l.load(t, enforcertest.Case{Name: "nobody under policy"})
+			l.try(t, append(list, odd{name: "as itself", shot: own, want: true}))
+		})
+	}
+}
+
 // TestScenarioBorrowedFlow: T13, T15. A device cannot speak in a flow of a host that nobody restricts.
 func TestScenarioBorrowedFlow(t *testing.T) {
 	for _, mode := range bridgeModes {

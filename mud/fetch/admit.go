@@ -115,7 +115,7 @@ func (c *Client) readHead(raw []byte) (u mud.URL, sig string, err error) {
 	defer contain(&err)
 	u, sig, err = c.cfg.Head(raw)
 	if err != nil {
-		err = &Error{Kind: KindFile, Reason: clean("the server's answer is no MUD file: " + err.Error()), cause: err}
+		err = &Error{Kind: KindFile, Reason: clean("this is no MUD file: " + err.Error()), cause: err}
 	}
 	return u, sig, err
 }
