@@ -20,8 +20,8 @@ type Attempt struct {
 	Count  uint64     `json:"count"`
 	First  time.Time  `json:"first"`
 	Last   time.Time  `json:"last"`
-	Hours  [24]uint32 `json:"hours"` // the oldest first
-	Allow  Permit     `json:"allow"` // the exception that would allow it
+	Hours  [24]uint32 `json:"hours"`          // the oldest first
+	Allow  Permit     `json:"allow,omitzero"` // the exception that would allow it; zero: none would
 }
 
 // AttemptKey is what equal denials have in common.
@@ -126,6 +126,10 @@ func (a *attempt) view(k AttemptKey, now time.Time) Attempt {
 
 // permit is the exception that would allow it: by name where the device asked for one, since addresses change.
 func (k AttemptKey) permit() Permit {
+	switch k.Reason {
+	case reasonSpoof, reasonFlood, reasonCut: // before any policy
+		return Permit{}
+	}
 	p := Permit{Direction: pick(k.In, "in", "out"), Proto: k.Proto, Remote: k.Name, Port: k.Port}
 	if k.In || !hostName(k.Name) {
 		p.Remote = k.Remote.String()

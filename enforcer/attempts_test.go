@@ -52,6 +52,9 @@ func TestAttempts(t *testing.T) {
 			t.Errorf("%s %s: %s, want %s", list[i].Direction, list[i].Remote, list[i].Reason, want)
 		}
 	}
+	if flood := list[0].Allow; flood != (enforcer.Permit{}) {
+		t.Errorf("an exception for a flood, which would not help: %+v", flood)
+	}
 	if in := list[1].Allow; in.Direction != "in" || in.Remote != cloud.V4.String() {
 		t.Errorf("to let it in: %+v", in)
 	}

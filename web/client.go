@@ -34,7 +34,7 @@ func NewClient(path string) *Client {
 	}
 	return &Client{socket: path, http: &http.Client{
 		Timeout:   changeTime + 20*time.Second,
-		Transport: &http.Transport{DialContext: dial, MaxIdleConns: 1},
+		Transport: &http.Transport{DialContext: dial, MaxIdleConns: 1, DisableCompression: true},
 	}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -167,7 +168,7 @@ func TestHeaders(t *testing.T) {
 	if ct := resp.Header.Get("Content-Type"); ct != "text/html; charset=utf-8" || !strings.Contains(body, "<title>mudguard") {
 		t.Errorf("the page: %s %q", ct, body)
 	}
-	for path, p := range newPages() {
+	for path, p := range newPages(&zipper{}) {
 		if p.(asset).kind == "" {
 			t.Errorf("%s has no media type", path)
 		}
@@ -396,5 +397,18 @@ func TestConnections(t *testing.T) {
 	}
 	if err := from("127.0.0.2"); err != nil {
 		t.Errorf("another host: %v", err)
+	}
+}
+
+// Every module of the pages is named in index.html, so that the browser asks for all at once and not for one after the other.
+func TestModulesArePreloaded(t *testing.T) {
+	index, err := pages.ReadFile("pages/index.html")
+	must(t, err)
+	modules, err := fs.Glob(pages, "pages/*.js")
+	must(t, err)
+	for _, m := range modules {
+		if at := "/assets" + strings.TrimPrefix(m, "pages"); !strings.Contains(string(index), `"`+at+`"`) {
+			t.Errorf("%s is not preloaded", at)
+		}
 	}
 }

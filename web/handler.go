@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ type api struct {
 	Options
 	instance string
 	streams  atomic.Int32 // clients of events
+	zipper   zipper
 }
 
 // Options are what the API works on.
@@ -102,7 +104,7 @@ func Handler(o Options) http.Handler {
 		mux.HandleFunc(method+" "+prefix+path, a.answer(r.answer, cmp.Or(r.limit, maxBody)))
 	}
 	mux.HandleFunc("GET "+prefix+"/events", a.events)
-	for path, p := range newPages() {
+	for path, p := range newPages(&a.zipper) {
 		mux.Handle("GET "+path, p)
 	}
 	mux.HandleFunc("GET /metrics", a.metrics)
@@ -151,13 +153,24 @@ func (a *api) answer(f endpoint, limit int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		v, err := f(r)
-		reply(w, v, err)
+		code, body := encode(w.Header(), v, err)
+		send(w, code, a.zipper.body(w.Header(), r, body))
 	}
 }
 
 // reply sends v, or the error.
 func reply(w http.ResponseWriter, v any, err error) {
-	h := w.Header()
+	code, body := encode(w.Header(), v, err)
+	send(w, code, body)
+}
+
+func send(w http.ResponseWriter, code int, body []byte) {
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // fails only where the client is gone
+}
+
+// encode gives the answer that v is, or the error.
+func encode(h http.Header, v any, err error) (int, []byte) {
 	code, kind := http.StatusOK, "application/json"
 	if err != nil {
 		code, kind = http.StatusInternalServerError, "application/problem+json"
@@ -174,10 +187,11 @@ func reply(w http.ResponseWriter, v any, err error) {
 	}
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	enc := json.NewEncoder(w)
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // fails only where the client is gone
+	_ = enc.Encode(v) // our own types: no error
+	return code, body.Bytes()
 }
 
 // Problem is the answer to a request that failed (RFC 9457).

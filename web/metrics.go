@@ -46,7 +46,7 @@ func (a *api) metrics(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", expositionType)
 	h.Set("Cache-Control", "no-store")
-	_, _ = w.Write(x.Bytes())
+	send(w, http.StatusOK, a.zipper.body(h, r, x.Bytes()))
 }
 
 func (x *exposition) one(name, kind, help string, value float64) { x.family(name, kind, help)(value) }

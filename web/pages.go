@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,11 +29,12 @@ func (a *api) openAPI(r *http.Request) (any, error) {
 type asset struct {
 	kind, tag string
 	content   []byte
+	short     func() []byte // the content, compressed
 }
 
 // newPages gives the pages by where they are: index.html at /, the others below /assets/. A host may have no table of media
 // types, so those in use are said here.
-func newPages() map[string]http.Handler {
+func newPages(z *zipper) map[string]http.Handler {
 	kinds := map[string]string{".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
 		".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json", ".webmanifest": "application/manifest+json",
 		".png": "image/png", ".ico": "image/x-icon", ".txt": "text/plain; charset=utf-8"}
@@ -50,7 +52,8 @@ func newPages() map[string]http.Handler {
 			at = "/{$}"
 		}
 		sum := sha256.Sum256(content)
-		out[at] = asset{kinds[path.Ext(name)], fmt.Sprintf(`"%x"`, sum[:12]), content}
+		short := sync.OnceValue(func() []byte { return z.zip(content) })
+		out[at] = asset{kinds[path.Ext(name)], fmt.Sprintf("%x", sum[:12]), content, short}
 		return nil
 	})
 	return out
@@ -61,8 +64,14 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", a.kind)
 	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", a.tag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.content))
+	h.Set("Vary", "Accept-Encoding")
+	content, tag := a.content, a.tag
+	if takesGzip(r) {
+		content, tag = a.short(), tag+"-gzip"
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", `"`+tag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
 // guarding sets what keeps a browser from doing with our answers what they are not for (T22): no script but our files, no frames,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
@@ -138,6 +139,7 @@ func lampView(text string) enforcer.DeviceView {
 		Names:    []enforcer.NameView{{Name: "api.lamp.example" + text, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}, {Name: "ntp.lamp.example"}},
 		Problems: []mud.Problem{{Path: "ietf-mud:mud", Row: "X8520-2-f", Severity: mud.SeverityNote, Message: "reject is applied as drop" + text}},
 		Denials:  []enforcer.Denial{denial(1, text)},
+		Alarms:   []enforcer.Alarm{alarm(text)},
 	}
 }
 
@@ -147,12 +149,18 @@ func denial(id uint64, text string) enforcer.Denial {
 		Name: text, Explanation: "Lamp L1 tried 203.0.113.9:23/tcp" + text, Enforced: id%2 == 1}
 }
 
+func alarm(text string) enforcer.Alarm {
+	return enforcer.Alarm{What: enforcer.AlarmClone, MAC: dhcp.MAC{2, 0, 0x5e, 0x10, 0, 1}, First: testTime(), Last: testTime().Add(time.Hour), Count: 2,
+		Text: "Lamp L1" + text + " is heard on lan1 and on lan2 by turns"}
+}
+
 func canned(text string) map[string]any {
 	d := lampView(text)
 	plug := enforcer.DeviceView{MAC: dhcp.MAC{2, 0, 0x5e, 0x10, 0, 2}, State: enforcer.StatusUnmanaged, Label: "プラグ", Reason: "announced no MUD URL"}
 	m := map[string]any{
 		"GET /api/v1/status": web.Status{Version: "1.2.3" + text, Started: testTime(), Kernel: web.Kernel{Queue: "native", Bridge: "conntrack"},
-			Tables: []string{"inet mudguard", "bridge mudguard"}, Devices: 2, Held: 1, Repairs: 1,
+			Tables: []string{"inet mudguard", "bridge mudguard"}, Devices: 2, Held: 1, Repairs: 1, LastRepair: &enforcer.Repair{At: testTime(), What: "table inet mudguard was deleted" + text},
+			Alarms:  []enforcer.Alarm{alarm(text)},
 			Sources: []web.Source{{Name: "dhcpv4 on br-lan", State: "listening" + text, LastSeen: testTime()}, {Name: "dhcpv4 on br-iot", State: "starting"}},
 			Gaps:    []enforcer.Gap{{What: "DNS answers are not held", Why: "no queue" + text}}},
 		"GET /api/v1/devices":                           []enforcer.DeviceView{d, plug},
@@ -162,8 +170,35 @@ func canned(text string) map[string]any {
 		"POST /api/v1/devices/02:00:5e:10:00:01/assign": d,
 		"POST /api/v1/devices/02:00:5e:10:00:01/forget": web.Forgotten{MAC: d.MAC, Forgotten: true},
 	}
-	for _, order := range []string{"approve", "hold", "quarantine", "release", "observe", "enforce"} {
+	for _, order := range []string{"approve", "hold", "quarantine", "release", "observe", "enforce", "pause", "resume"} {
 		m["POST /api/v1/devices/02:00:5e:10:00:01/"+order] = d
 	}
+	m["PUT /api/v1/devices/02:00:5e:10:00:01/name"] = d
+	maps.Copy(m, cannedSteering(text))
 	return m
+}
+
+// cannedSteering answers what asks about attempts, decisions and the past.
+func cannedSteering(text string) map[string]any {
+	lamp := dhcp.MAC{2, 0, 0x5e, 0x10, 0, 1}
+	key := enforcer.AttemptKey{MAC: lamp, Direction: "out", Proto: "tcp" + text, Remote: netip.MustParseAddr("203.0.113.9"), Name: text, Port: 23, Reason: "no entry" + text}
+	tried := []enforcer.Attempt{{AttemptKey: key, Device: "Lamp" + text, Count: 3, First: testTime(), Last: testTime()}}
+	permit := enforcer.ExceptionView{Exception: enforcer.Exception{ID: "x1" + text, Permit: enforcer.Permit{Direction: "out", Proto: "tcp", Remote: "a.example" + text, Port: 23},
+		Note: text, By: "uid 0" + text}, Text: "opens " + text}
+	record := enforcer.Record{Time: testTime(), MAC: lamp, Device: "Lamp" + text}
+	denied, state, counters := record, record, record
+	denied.Kind, denied.Denial = enforcer.RecordDenial, &enforcer.DenialRecord{AttemptKey: key, Count: 3}
+	state.Kind, state.State, state.Why = enforcer.RecordState, enforcer.StatusHeld, "not signed"+text
+	counters.Kind, counters.Counters = enforcer.RecordCounters, &enforcer.CounterRecord{Allowed: 1, Denied: 2}
+	at := "/api/v1/devices/" + lamp.String() + "/exceptions"
+	return map[string]any{
+		"GET /api/v1/attempts": tried,
+		"GET /api/v1/report":   enforcer.Report{Flows: tried, Text: "enforce now would have denied this flow" + text},
+		"GET /api/v1/waiting": []enforcer.Waiting{{MAC: lamp, Label: "Lamp" + text, Kind: enforcer.WaitingProfile, Reason: "not signed" + text, Allows: text,
+			NewlyAllows: []string{text, "tcp/23"}, NoLongerAllows: []string{text}, Signer: "CN=Lamp" + text, URL: "https://a.example/" + text}},
+		"GET /api/v1/history":  []enforcer.Record{denied, state, counters},
+		"GET " + at:            []enforcer.ExceptionView{permit},
+		"POST " + at:           permit,
+		"DELETE " + at + "/x1": lampView(text),
+	}
 }

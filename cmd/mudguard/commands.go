@@ -31,7 +31,7 @@ func commands() []command {
 		{"history", "[--json] [--device MAC] [--kind denial|state|counters] [--since 24h]", "what was denied, changed and counted, also before a restart",
 			"The newest first." + socket, (*cli).historyCmd},
 		{"report", "[MAC] [--json]", "what enforce would deny of what is only observed", "" + socket, (*cli).reportCmd},
-		{"allow", "MAC out|in PROTO NAME_OR_ADDRESS [PORT] [--for 24h|always] [--note WHY] [--preview]", "except a flow from a device's policy",
+		{"allow", "MAC out|in PROTO NAME_OR_ADDRESS [PORT] [--for 24h|always] [--note WHY] [--preview] [--json]", "except a flow from a device's policy",
 			"It goes beyond what the manufacturer declared, and ends by itself unless it is for always.\nPORT is the peer's for out, the device's for in.\n" +
 				"--preview says what it would open and changes nothing." + socket, (*cli).allowCmd},
 		{"exceptions", "MAC [--json]", "what a device is allowed beyond its manufacturer's policy", "" + socket, (*cli).exceptionsCmd},

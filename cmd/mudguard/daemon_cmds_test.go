@@ -30,6 +30,10 @@ func daemonCommands() map[string]struct {
 		"approve": {[]string{"approve", lamp}, 0}, "hold": {[]string{"hold", lamp}, 0}, "quarantine": {[]string{"quarantine", lamp}, 0},
 		"release": {[]string{"release", lamp}, 0}, "forget": {[]string{"forget", lamp}, 0}, "observe": {[]string{"observe", lamp}, 0},
 		"enforce": {[]string{"enforce", lamp}, 0}, "assign": {[]string{"assign", lamp, ""}, 0}, "doctor": {[]string{"doctor"}, 1},
+		"attempts": {[]string{"attempts"}, 0}, "waiting": {[]string{"waiting"}, 0}, "history": {[]string{"history"}, 0},
+		"exceptions": {[]string{"exceptions", lamp}, 0}, "report": {[]string{"report"}, 0}, "name": {[]string{"name", lamp, "x"}, 0},
+		"allow": {[]string{"allow", lamp, "out", "tcp", "203.0.113.9", "23"}, 0}, "revoke": {[]string{"revoke", lamp, "x1"}, 0},
+		"pause": {[]string{"pause", lamp, "1h"}, 0}, "resume": {[]string{"resume", lamp}, 0},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -68,7 +69,7 @@ func readLine(in *bufio.Reader) (string, error) {
 	return strings.TrimRight(s, "\r\n"), nil
 }
 
-// noEcho stops a terminal from showing what is typed.
+// noEcho stops a terminal from showing what is typed, until restore, or until a signal ends us (Ctrl-C).
 func noEcho(fd int) (restore func(), err error) {
 	was, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
@@ -76,8 +77,20 @@ func noEcho(fd int) (restore func(), err error) {
 	}
 	quiet := *was
 	quiet.Lflag &^= unix.ECHO
+	show := func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, was) }
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
+	go func() {
+		if s, ok := (<-ends).(unix.Signal); ok {
+			show()
+			signal.Reset(s)
+			_ = unix.Kill(unix.Getpid(), s)
+		}
+	}()
+	restore = func() { signal.Stop(ends); close(ends); show() }
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &quiet); err != nil {
+		restore()
 		return nil, err
 	}
-	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, was) }, nil
+	return restore, nil
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +58,30 @@ func TestPasswordAtTerminal(t *testing.T) {
 		t.Errorf("it shows what is typed: %+v, %v", now, err)
 	}
 	restore()
+}
+
+// Whoever changes his mind at the prompt ends the program, and sees again what he types.
+func TestPasswordInterrupted(t *testing.T) {
+	master, slave := terminal(t)
+	was, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	must(t, err)
+	cmd := exec.CommandContext(t.Context(), program(t), "password", "--socket", filepath.Join(t.TempDir(), "none"))
+	cmd.Stdin = slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	errs, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	_, err = bufio.NewReader(errs).ReadString(':')
+	must(t, err)
+	_, err = master.WriteString("\x03")
+	must(t, err)
+	_ = cmd.Wait() // tells of the signal
+	if s := cmd.ProcessState.Sys().(syscall.WaitStatus); s.Signal() != syscall.SIGINT {
+		t.Errorf("it ended otherwise: %v", cmd.ProcessState)
+	}
+	if now, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS); err != nil || *now != *was {
+		t.Errorf("the terminal is %+v, was %+v, %v", now, was, err)
+	}
 }
 
 // terminal is a pseudo-terminal: what is written to master is typed.

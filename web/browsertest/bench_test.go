@@ -47,6 +47,7 @@ var hostile = markup + strings.Repeat("W", 10<<10)
 type bench struct {
 	testing.TB
 	engine *enforcer.Engine
+	kernel *enforcer.Memory
 	names  *enforcer.Names
 	files  *files
 	url    string
@@ -109,7 +110,7 @@ func (f *files) add(t testing.TB, url, signer string, replace ...string) {
 // newBench starts the API with n devices: the first are the lamp, the camera and the plug.
 func newBench(t testing.TB, n int) *bench {
 	t.Helper()
-	b := &bench{TB: t, names: enforcer.NewNames(), files: &files{docs: map[string]enforcer.Verified{}, held: map[string]bool{cameraURL: true}, approved: map[string]bool{}}}
+	b := &bench{TB: t, kernel: &enforcer.Memory{}, names: enforcer.NewNames(), files: &files{docs: map[string]enforcer.Verified{}, held: map[string]bool{cameraURL: true}, approved: map[string]bool{}}}
 	said, err := json.Marshal(mud.Clean(markup, 60))
 	must(t, err)
 	b.files.add(t, lampURL, "CN=Lamp")
@@ -134,7 +135,7 @@ func (b *bench) start() {
 		DenialRate: enforcer.Rate{Count: 10, Per: time.Second}, NFLOGGroup: 8520, QueueNum: 8520, Queue: enforcer.QueueNone,
 		Bridge: enforcer.BridgeConntrack,
 		LAN:    []enforcer.LANInterface{{Name: "br-lan", Bridge: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.0.1/16")}}}}
-	b.engine = enforcer.New(enforcer.Config{AcceptAddresses: []string{"global"}}, site, enforcer.State{}, enforcer.Deps{Kernel: &enforcer.Memory{},
+	b.engine = enforcer.New(enforcer.Config{AcceptAddresses: []string{"global"}}, site, enforcer.State{}, enforcer.Deps{Kernel: b.kernel,
 		Fetcher: b.files, Save: func(enforcer.State) error { return nil }, Now: time.Now, Log: slog.New(slog.DiscardHandler), Names: b.names,
 		Backoff: func(int) time.Duration { return time.Hour }})
 	b.files.engine = b.engine

@@ -159,20 +159,22 @@ func TestApprove(t *testing.T) {
 
 // What changes is shown without a reload, also where events cannot be had.
 func TestLive(t *testing.T) {
-	for _, events := range []bool{true, false} {
-		b := newBench(t, 3)
-		p := b.open(t, Desktop(), true)
-		if !events {
-			p.Do(withoutEvents())
-			p.Expects = "events"
-		}
-		p.Visit("#/attempts", "Attempts")
-		p.Shows(map[bool]string{true: "Live", false: "Every few seconds"}[events])
-		b.denied(2323, "other.example")
-		p.Shows("other.example (203.0.113.66) on TCP 2323 (Telnet)")
-		p.Visit("#/devices", "Devices")
-		b.device(3)
-		p.Shows("4 devices")
+	for name, events := range map[string]bool{"events": true, "polling": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 3)
+			p := b.open(t, Desktop(), true)
+			if !events {
+				p.Do(withoutEvents())
+				p.Expects = "events"
+			}
+			p.Visit("#/attempts", "Attempts")
+			p.Shows(map[bool]string{true: "Live", false: "Every few seconds"}[events])
+			b.denied(2323, "other.example")
+			p.Shows("other.example (203.0.113.66) on TCP 2323 (Telnet)")
+			p.Visit("#/devices", "Devices")
+			b.device(3)
+			p.Shows("4 devices")
+		})
 	}
 }
 

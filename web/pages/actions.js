@@ -149,6 +149,9 @@ export function allow(d, a, after) {
   });
 }
 
+// allowing is the button for that, but where no exception would help.
+export const allowing = (d, a, after) => (a.allow ? button("Allow …", () => allow(d, a, after), "small") : null);
+
 // orders are the buttons of a device, those that make sense in its state.
 export function orders(d, waiting, after, report) {
   const bare = d.state === "trusted";

@@ -1,4 +1,6 @@
 // The JSON API. Every failure becomes an Error whose message a person can read.
+import { inPage } from "./words.js";
+
 const base = "/api/v1";
 
 export class Problem extends Error {
@@ -29,7 +31,7 @@ async function call(method, path, body, signal) {
   }
   if (answer.ok) return data;
   if (answer.status === 401 && path !== "/session") dispatchEvent(new Event("signedout"));
-  throw new Problem(data?.detail || data?.title || `mudguard refused this (${answer.status}).`, answer.status);
+  throw new Problem(inPage(data?.detail) || data?.title || `mudguard refused this (${answer.status}).`, answer.status);
 }
 
 export const get = (path, signal) => call("GET", path, undefined, signal);

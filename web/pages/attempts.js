@@ -2,7 +2,7 @@
 import { get, query } from "./api.js";
 import { button, cell, el, empty, put, row, said, section, table, text } from "./dom.js";
 import { hourly, sparkline } from "./charts.js";
-import { allow } from "./actions.js";
+import { allowing } from "./actions.js";
 import { attemptSays, count, many, nameOf, service, when } from "./words.js";
 
 const periods = [["1", "Last hour"], ["24", "Last 24 hours"], ["168", "Last 7 days"], ["720", "Last 30 days"]];
@@ -15,7 +15,7 @@ export function attemptRow(a, d, device, after) {
     cell("What", el("bdi", { class: "clip" }, attemptSays(a)), el("div", { class: "muted clip" }, said(a.reason, "", 400))),
     cell("Times", el("strong", {}, count(a.count)), el("div", {}, a.enforced ? el("span", { class: "tag bad" }, "denied") : el("span", { class: "tag" }, "let pass"))),
     cell("Last 24 hours", spark.node), cell("Last", when(a.last), el("div", { class: "muted" }, "first ", when(a.first))),
-    cell("", button("Allow …", () => allow(d, a, after), "small"))]);
+    cell("", allowing(d, a, after))]);
 }
 
 export const attemptColumns = ["What", "Times", "Last 24 hours", "Last", "Allow"];

@@ -1,12 +1,13 @@
 // One device: what it may do, whom it talks to, what it tried, its profile, and the buttons that steer it.
+import { alarms } from "./alarms.js";
 import { get } from "./api.js";
-import { button, cell, el, empty, facts, put, row, said, section, table, text } from "./dom.js";
+import { button, cell, el, empty, facts, put, row, said, section, table } from "./dom.js";
 import { hourly, sparkline } from "./charts.js";
 import { picture } from "./picture.js";
-import { allow, approve, difference, enforce, orders, path, removeException } from "./actions.js";
+import { allowing, approve, difference, enforce, orders, path, removeException } from "./actions.js";
 import { doing } from "./dialog.js";
 import { attemptColumns, attemptRow, hours } from "./attempts.js";
-import { aceSays, attemptSays, bytes, chip, count, makerOf, many, modelOf, nameOf, sentence, stateMeans, stateOf, when } from "./words.js";
+import { aceSays, attemptSays, bytes, chip, count, inPage, makerOf, many, modelOf, nameOf, sentence, stateMeans, stateOf, when } from "./words.js";
 
 // part is a piece of the page that is made anew only when what it shows has changed; the focus stays where it was.
 function part(build) {
@@ -30,7 +31,7 @@ function head(d) {
   return [el("p", { class: "crumb" }, el("a", { href: "#/devices" }, "Devices")),
     el("div", { class: "head" }, el("h1", { tabindex: "-1", class: "clip" }, said(nameOf(d))), chip(stateOf(d))),
     about ? el("p", { class: "lead clip" }, said(about)) : null,
-    el("p", {}, stateMeans(stateOf(d)), " ", el("span", { class: "muted" }, "The reason: ", said(d.reason, "", 600), ".")),
+    el("p", {}, stateMeans(stateOf(d)), " ", el("span", { class: "muted" }, "The reason: ", said(inPage(d.reason), "", 600), ".")),
     d.state === "fetching" ? el("p", { class: "notice info", role: "status" }, el("progress", { "aria-label": "Fetching the profile" }), " Fetching its profile from ", said(d.url, "", 200), " …") : null];
 }
 
@@ -49,7 +50,7 @@ function notices(d, waiting, report, after) {
     out.push(el("div", { class: "notice info" }, el("h2", {}, "While it was observed"),
       el("p", {}, said(sentence(report.text))),
       flows.length ? el("ul", { class: "rows" }, flows.slice(0, 50).map((f) => el("li", {}, el("span", { class: "clip" }, said(`${count(f.count)}× ${attemptSays(f)}`)),
-        button("Allow …", () => allow(d, f, after), "small")))) : null,
+        allowing(d, f, after)))) : null,
       el("div", { class: "actions" }, button("Enforce …", () => enforce(d, after, report.text), "primary"))));
   }
   return out;
@@ -158,6 +159,7 @@ export async function device(view, signal, mac) {
     parts.head.update(d);
     parts.orders.update(d, waits, report);
     parts.notices.update(d, waits, report);
+    parts.alarms.update(d.alarms);
     parts.may.update(d.aces ?? [], d.infrastructure ?? [], d.state);
     parts.exceptions.update(d);
     tries.update(attempts, d);
@@ -167,10 +169,10 @@ export async function device(view, signal, mac) {
     spark.update(d.activity);
     sketch.draw();
   };
-  const parts = { head: part(head), orders: part((x, w, r) => orders(x, w, load, r?.text)), notices: part((x, w, r) => notices(x, w, r, load)), may: part(may),
+  const parts = { head: part(head), orders: part((x, w, r) => orders(x, w, load, r?.text)), notices: part((x, w, r) => notices(x, w, r, load)), alarms: part((x) => alarms(x, mac)), may: part(may),
     exceptions: part((x) => exceptions(x, load)), names: part(names), file: part(file), identity: part(identity) };
   const tries = attemptsPart(view, signal, load);
-  view.append(parts.head.node, parts.orders.node, parts.notices.node,
+  view.append(parts.head.node, parts.orders.node, parts.notices.node, parts.alarms.node,
     el("div", { class: "columns" }, parts.may.node, section("Whom it talks to", box, el("div", { class: "sparkline" }, spark.node, el("span", { class: "muted" }, "Flows by hour, last 24 hours: allowed above, denied below")))),
     parts.exceptions.node, tries.node, parts.names.node, el("div", { class: "columns" }, parts.file.node, parts.identity.node));
   await load();

@@ -1,16 +1,31 @@
 // Devices: every device, its state and what it did in the last day. Rows are made once and changed in place.
 import { get } from "./api.js";
-import { cell, el, empty, put, row, said, table, text } from "./dom.js";
+import { cell, el, empty, put, row, said, table } from "./dom.js";
 import { sparkline } from "./charts.js";
-import { chip, count, makerOf, many, modelOf, nameOf, stateNames, stateOf, stateWord, when } from "./words.js";
+import { chip, count, makerOf, many, modelOf, nameOf, sentence, stateNames, stateOf, stateWord, when } from "./words.js";
 
+const screenful = 40;
 const newFor = 24 * 3600 * 1000;
 const isNew = (d) => Date.now() - new Date(d.first_seen) < newFor;
 const order = new Intl.Collator("en", { numeric: true });
 const byAge = (a, b) => (isNew(b) - isNew(a)) || (isNew(a) ? new Date(b.first_seen) - new Date(a.first_seen) : order.compare(nameOf(a), nameOf(b)));
 
-// line is one device's row, with how to change it.
+const wordsOf = (d) => [nameOf(d), d.mac, d.hostname, makerOf(d), modelOf(d), d.url, stateWord(stateOf(d)), ...(d.addresses ?? [])].join(" ").toLowerCase();
+
+// line is one device of the list. Its row is made when it is to be seen.
 function line(first) {
+  const self = { device: first, words: wordsOf(first), row: null };
+  self.show = () => (self.row ??= rowOf(self.device)).node;
+  self.update = (d) => {
+    self.device = d;
+    self.words = wordsOf(d);
+    self.row?.update(d);
+  };
+  return self;
+}
+
+// rowOf is one device's row, with how to change it.
+function rowOf(first) {
   const name = el("a", { class: "name" });
   const fresh = el("span", { class: "tag new" }, "New");
   const random = el("span", { class: "tag", title: "It made up its hardware address itself and may come back with another" }, "Private address");
@@ -22,9 +37,7 @@ function line(first) {
   const node = row([el("th", { scope: "row", role: "rowheader" }, el("div", { class: "clip" }, name, fresh, random), about), state,
     cell("Last 24 hours", spark.node), addresses, seen]);
   let before = "";
-  const self = { node, device: first, words: "" };
-  self.update = (d) => {
-    self.device = d;
+  const update = (d) => {
     const now = JSON.stringify(d);
     if (now === before) return;
     before = now;
@@ -34,14 +47,13 @@ function line(first) {
     random.hidden = !d.private_mac;
     put(about, said([makerOf(d), modelOf(d), ...[d.hostname, d.mac].filter((n) => n !== nameOf(d))].filter(Boolean).slice(0, 3).join(" · ")));
     put(state, chip(stateOf(d)));
-    state.title = text(d.reason, 500);
+    state.title = sentence(d.reason);
     spark.update(d.activity);
     put(addresses, said((d.addresses ?? []).join(", ") || "–"));
     put(seen, when(d.last_seen));
-    self.words = [nameOf(d), d.mac, d.hostname, makerOf(d), modelOf(d), d.url, stateWord(stateOf(d)), ...(d.addresses ?? [])].join(" ").toLowerCase();
   };
-  self.update(first);
-  return self;
+  update(first);
+  return { node, update };
 }
 
 // filters are the search and the states, told in numbers; changed is called when another choice is made.
@@ -73,7 +85,11 @@ export async function devices(view, signal) {
 
   const refilter = () => {
     let shown = 0;
-    for (const l of lines.values()) shown += !(l.node.hidden = !filter.matches(l));
+    for (const l of lines.values()) {
+      const fits = filter.matches(l);
+      shown += fits;
+      if (l.row) l.row.node.hidden = !fits;
+    }
     const all = [...lines.values()].map((l) => l.device);
     filter.numbers(all);
     list.hidden = shown === 0;
@@ -91,17 +107,26 @@ export async function devices(view, signal) {
     if (known) return known.update(d);
     const l = line(d);
     lines.set(d.mac, l);
-    if (top) body.prepend(l.node);
+    if (top) body.prepend(l.show());
     return l;
   };
   const all = async () => {
     const got = (await get("/devices", signal)).sort(byAge);
     const macs = new Set(got.map((d) => d.mac));
-    for (const [mac, l] of lines) if (!macs.has(mac)) { l.node.remove(); lines.delete(mac); }
+    for (const [mac, l] of lines) if (!macs.has(mac)) { l.row?.node.remove(); lines.delete(mac); }
     const first = lines.size === 0;
     const made = got.map((d) => one(d, !first)).filter(Boolean);
-    if (first) body.append(...made.map((l) => l.node));
+    if (first) fill(made);
     refilter();
+  };
+  // fill shows the first screen at once, as hundreds of rows take their time; then the others, but those that went meanwhile.
+  const fill = (made) => {
+    body.append(...made.slice(0, screenful).map((l) => l.show()));
+    if (made.length <= screenful) return;
+    requestAnimationFrame(() => setTimeout(() => {
+      body.append(...made.slice(screenful).filter((l) => lines.get(l.device.mac) === l).map((l) => l.show()));
+      refilter();
+    }));
   };
   view.append(el("div", { class: "head" }, el("h1", { tabindex: "-1" }, "Devices"), summary), filter.node, list, none);
   await all();

@@ -1,4 +1,5 @@
 // Health: whether mudguard does what it should, and what it cannot do here.
+import { alarms, isWorrying } from "./alarms.js";
 import { get } from "./api.js";
 import { cell, el, facts, put, row, said, section, table } from "./dom.js";
 import { count, many, sentence, when } from "./words.js";
@@ -13,10 +14,12 @@ const counted = [["Changes of the kernel's tables", "transactions"], ["of which 
 
 function draw(s) {
   const deaf = s.sources.filter((x) => x.state !== "listening");
-  const well = !s.gaps.length && !deaf.length;
+  const worries = s.alarms.filter(isWorrying);
+  const well = !s.gaps.length && !deaf.length && !worries.length;
   return [
     el("div", { class: `notice ${well ? "ok" : "warn"}` }, el("p", { class: "big" }, well ? "All is well: everything is enforced." :
-      `mudguard works, with ${[s.gaps.length && many(s.gaps.length, "gap"), deaf.length && `${many(deaf.length, "source")} that cannot be heard`].filter(Boolean).join(" and ")}.`)),
+      `mudguard works, with ${[worries.length && many(worries.length, "alarm"), s.gaps.length && many(s.gaps.length, "gap"), deaf.length && `${many(deaf.length, "source")} that cannot be heard`].filter(Boolean).join(" and ")}.`)),
+    alarms(s.alarms),
     section("What is not enforced, or not as well as it should be", s.gaps.length
       ? el("ul", { class: "rows" }, s.gaps.map((g) => el("li", {}, el("div", {}, el("strong", {}, said(g.what, "", 200)), el("div", { class: "muted" }, said(sentence(g.why), "", 600))))))
       : el("p", {}, "Nothing: this kernel has all that mudguard needs.")),
@@ -29,7 +32,8 @@ function draw(s) {
         ["Spoofed source addresses", s.kernel.fib ? "found and dropped" : "cannot be found (no nft_fib)"], ["Tables", said(s.tables.join(", "))]])),
       section("The daemon", facts([["Version", said(s.version)], ["Running since", when(s.started)], ["These pages", s.web?.url ? said(s.web.url) : "on the unix socket only"], ["Devices", count(s.devices)],
         ["Held until you decide", s.held ? el("a", { href: "#/waiting" }, many(s.held, "device")) : "none"],
-        ["Repairs", s.repairs ? `${count(s.repairs)}: somebody else changed mudguard's tables, and it put them right` : "none were needed"]]))),
+        ["Repairs", s.repairs ? `${count(s.repairs)}: somebody else changed mudguard's tables, and it put them right` : "none were needed"],
+        ["The last repair", s.last_repair ? [when(s.last_repair.at), ": ", said(s.last_repair.what, "", 600)] : ""]]))),
     section("Counted since it started", el("div", { class: "columns numbers" }, [counted.slice(0, 6), counted.slice(6)].map((part) =>
       facts(part.map(([name, key]) => [name, key === "last_transaction" ? when(s.counters[key]) : count(s.counters[key])]))))),
   ];

@@ -15,21 +15,22 @@ export function live(on, state) {
   };
   const open = () => {
     source = new EventSource("/api/v1/events");
-    let lost = false;
     source.onopen = () => {
       stopPolling();
       state("live");
-      if (lost) on("poll"); // what happened in between
-      lost = false;
+      on("poll"); // what happened since the page asked
     };
     source.onerror = () => {
-      lost = true;
       fallBack();
       if (source.readyState === EventSource.CLOSED) again = setTimeout(open, tryAgain);
     };
     for (const kind of kinds) source.addEventListener(kind, (e) => on(kind, parse(e.data)));
   };
   const parse = (s) => { try { return JSON.parse(s); } catch { return {}; } };
+  // A page that the browser keeps for the way back must not keep its connection: a browser has but six for a host.
+  const left = new AbortController();
+  addEventListener("pagehide", () => { stopPolling(); source.close(); }, left);
+  addEventListener("pageshow", (e) => { if (e.persisted) open(); }, left);
   open();
-  return () => { stopPolling(); source.close(); };
+  return () => { left.abort(); stopPolling(); source.close(); };
 }

@@ -59,9 +59,15 @@ export function aceSays(a) {
   return `${may} reach ${who} on ${what}${a.local_port ? `, from its port ${text(a.local_port, 40)}` : ""}${tail}`;
 }
 
+const orders = { approve: "press “Approve”", assign: "“Assign a profile”", quarantine: "press “Quarantine”", release: "“Release”", device: "close this and look at the page" };
+
+// inPage is what the daemon says, where it names a command to type, with the button that does the same.
+export const inPage = (said) => String(said ?? "").replace(/mudguard (approve|assign|quarantine|release|device) (?:[\da-f]{2}(?::[\da-f]{2}){5}|MAC)( URL)?/g,
+  (_, order) => orders[order]);
+
 // sentence makes a whole one of what the daemon says in half ones.
 export function sentence(said, most = 600) {
-  const s = text(said, most);
+  const s = text(inPage(said), most);
   return s && s[0].toUpperCase() + s.slice(1) + (/[.!?…]$/.test(s) ? "" : ".");
 }
 
