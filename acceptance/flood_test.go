@@ -93,10 +93,10 @@ func floodLab(t *testing.T, mode string, rate, burst int) (l *lab, lamp, hub *de
 		add rule inet met pre meta l4proto { tcp, udp } ip saddr 192.168.8.0/24 counter name hits'`)
 	l.udhcpc(lamp, l.cloud.publish("lamp", p))
 	l.becomes(lamp, "enforced", "")
-	var s struct{ Kernel struct{ Bridge string } }
+	var s struct{ Kernel struct{ Replies string } }
 	l.decode(&s, "status", "--json")
-	if s.Kernel.Bridge != mode {
-		l.fatal("the bridge is %q, want %q", s.Kernel.Bridge, mode)
+	if s.Kernel.Replies != mode {
+		l.fatal("the bridge is %q, want %q", s.Kernel.Replies, mode)
 	}
 	return l, lamp, hub
 }

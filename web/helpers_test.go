@@ -85,7 +85,7 @@ func newBench(t testing.TB) *bench {
 		Now:   func() time.Time { return time.Now().Add(time.Duration(b.now.Load())) }}, true)
 	must(t, err)
 	b.http = Handler(Options{Engine: b.engine, Host: func() HostStatus {
-		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack"}, Tables: []string{"inet mudguard"},
+		return HostStatus{Version: "1.2.3", Kernel: Kernel{Queue: "none", Bridge: "conntrack", Replies: "conntrack"}, Tables: []string{"inet mudguard"},
 			Gaps:     []enforcer.Gap{{What: "of the host", Why: "a test"}},
 			Counters: HostCounters{Notified: []Notified{{Target: "mqtt", Sent: 7}}}}
 	}, Auth: b.auth})

@@ -55,7 +55,7 @@ func (x *exposition) daemon(host HostStatus, sum enforcer.Summary, t enforcer.To
 	x.family("mudguard_build_info", gaugeType, "The version of mudguard.")(1, "version", host.Version)
 	x.one("mudguard_start_time_seconds", gaugeType, "When the daemon started or took its configuration, since the epoch.", seconds(t.Started))
 	x.family("mudguard_kernel_info", gaugeType, "How this kernel holds DNS answers and knows replies between LAN hosts.")(1,
-		"queue", host.Kernel.Queue, "bridge", host.Kernel.Bridge)
+		"queue", host.Kernel.Queue, "replies", host.Kernel.Replies)
 	x.one("mudguard_gaps", gaugeType, "What is not enforced here, or not as well as it should be; mudguard status says what.",
 		float64(len(sum.Gaps)+len(host.Gaps)))
 	x.one("mudguard_repairs_total", counterType, "Times that somebody else's change of our tables was undone.", float64(t.Repairs))

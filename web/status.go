@@ -82,8 +82,10 @@ type HostStatus struct {
 
 // Kernel is what the kernel of this host can do.
 type Kernel struct {
-	Queue       string `json:"queue"`  // how DNS answers are held: native, xt or none
-	Bridge      string `json:"bridge"` // how replies between LAN hosts are told from new flows
+	Queue  string `json:"queue"`  // how DNS answers are held: native, xt or none
+	Bridge string `json:"bridge"` // what the tables of bridges have for replies: conntrack, stateless or none
+	// Replies is how replies between LAN hosts are told from new flows: as Bridge says, or by netfilter, which is br_netfilter.
+	Replies     string `json:"replies"`
 	BrNetfilter bool   `json:"br_netfilter"`
 	Fib         bool   `json:"fib"`
 }

@@ -158,7 +158,7 @@ func canned(text string) map[string]any {
 	d := lampView(text)
 	plug := enforcer.DeviceView{MAC: dhcp.MAC{2, 0, 0x5e, 0x10, 0, 2}, State: enforcer.StatusUnmanaged, Label: "プラグ", Reason: "announced no MUD URL"}
 	m := map[string]any{
-		"GET /api/v1/status": web.Status{Version: "1.2.3" + text, Started: testTime(), Kernel: web.Kernel{Queue: "native", Bridge: "conntrack"},
+		"GET /api/v1/status": web.Status{Version: "1.2.3" + text, Started: testTime(), Kernel: web.Kernel{Queue: "native", Bridge: "conntrack", Replies: "conntrack"},
 			Tables: []string{"inet mudguard", "bridge mudguard"}, Devices: 2, Held: 1, Repairs: 1, LastRepair: &enforcer.Repair{At: testTime(), What: "table inet mudguard was deleted" + text},
 			Alarms:  []enforcer.Alarm{alarm(text)},
 			Sources: []web.Source{{Name: "dhcpv4 on br-lan", State: "listening" + text, LastSeen: testTime()}, {Name: "dhcpv4 on br-iot", State: "starting"}},

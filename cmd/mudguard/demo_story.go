@@ -117,7 +117,7 @@ func (s *demoStory) abilities() error {
 	bridge := map[string]string{"conntrack": "connection tracking of the bridge", "netfilter": "br_netfilter",
 		"stateless": "their ports and flags alone", "none": "nothing: there is no bridge"}
 	s.say("mudguard runs. What this kernel has for it: DNS answers wait in %s; replies between hosts of the LAN are known by %s.",
-		queue[st.Kernel.Queue], bridge[st.Kernel.Bridge])
+		queue[st.Kernel.Queue], bridge[st.Kernel.Replies])
 	for _, g := range st.Gaps {
 		s.aside("Gap: %s, since %s.", g.What, g.Why)
 	}

@@ -19,8 +19,11 @@ func (d *daemon) host() web.HostStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	bridge := bridgeMode(d.features, d.lan)
-	s := web.HostStatus{Version: version, Web: pages, Kernel: web.Kernel{Queue: d.features.Queue, Bridge: string(bridge),
+	s := web.HostStatus{Version: version, Web: pages, Kernel: web.Kernel{Queue: d.features.Queue, Bridge: string(bridge), Replies: string(bridge),
 		BrNetfilter: d.features.BrNetfilter, Fib: d.features.Fib}, Tables: []string{"inet " + enforcer.TableName}}
+	if bridge == enforcer.BridgeMark {
+		s.Kernel.Bridge = string(enforcer.BridgeStateless) // it is the inet table that knows replies then
+	}
 	if bridge != enforcer.BridgeNone {
 		s.Tables = append(s.Tables, "bridge "+enforcer.TableName)
 	}

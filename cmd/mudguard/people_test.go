@@ -207,7 +207,7 @@ func TestWatch(t *testing.T) {
 // Where all is well doctor says so; else each line that is not says what to do.
 func TestDoctor(t *testing.T) {
 	config := write(t, "m.yaml", "lan: {interfaces: [br-lan]}\n")
-	fit := web.Status{Version: "1", Kernel: web.Kernel{Queue: "native", Bridge: "conntrack", Fib: true},
+	fit := web.Status{Version: "1", Kernel: web.Kernel{Queue: "native", Bridge: "conntrack", Replies: "conntrack", Fib: true},
 		Sources: []web.Source{{Name: "dhcpv4 on br-lan", State: "listening", LastSeen: testTime()}}}
 	_, socket := start(t, map[string]any{"GET /api/v1/status": fit})
 	if got := invoke(socket, "doctor", "--config", config); got.code != 0 || !strings.Contains(got.out, "All is as it should be.") {

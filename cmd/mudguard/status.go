@@ -23,7 +23,7 @@ func (c *cli) printStatus(s web.Status) {
 	c.say("mudguard %s, running since %s", s.Version, c.when(s.Started))
 	c.pairs(
 		"devices", fmt.Sprintf("%d, of which held: %d", s.Devices, s.Held),
-		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Bridge),
+		"kernel", "DNS answers are held by: "+orDash(s.Kernel.Queue)+"; replies between LAN hosts are known by: "+orDash(s.Kernel.Replies),
 		"tables", strings.Join(s.Tables, ", "),
 		"pages", webText(s.Web),
 		"repairs", c.repairs(s))

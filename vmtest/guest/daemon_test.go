@@ -70,7 +70,7 @@ func (h *house) statusSays() error {
 		return err
 	}
 	var s struct {
-		Kernel struct{ Queue, Bridge string }
+		Kernel struct{ Queue, Replies string }
 		Gaps   []struct{ What, Why string }
 	}
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
@@ -78,8 +78,8 @@ func (h *house) statusSays() error {
 	}
 	note("status: %+v", s)
 	want := map[string]string{modeVLAN: modeConntrack, modeTagged: modeStateless}
-	if s.Kernel.Queue != "native" || s.Kernel.Bridge != cmp.Or(want[h.mode], h.mode) {
-		return fmt.Errorf("queue %q, bridge %q; want native and what %s has", s.Kernel.Queue, s.Kernel.Bridge, h.mode)
+	if s.Kernel.Queue != "native" || s.Kernel.Replies != cmp.Or(want[h.mode], h.mode) {
+		return fmt.Errorf("queue %q, bridge %q; want native and what %s has", s.Kernel.Queue, s.Kernel.Replies, h.mode)
 	}
 	_, err = os.Stat("/proc/sys/net/bridge")
 	if there := err == nil; there != (h.mode == modeNetfilter || h.mode == modeTagged) {

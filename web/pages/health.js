@@ -28,7 +28,7 @@ function draw(s) {
       cell("Last heard", when(x.last_seen))]))) : el("p", {}, "Nowhere. Set lan.interfaces in the configuration to where your devices are.")),
     el("div", { class: "columns" },
       section("What the kernel can do", facts([["DNS answers", queues[s.kernel.queue] ?? said(s.kernel.queue)],
-        ["Replies between LAN hosts", bridges[s.kernel.bridge] ?? said(s.kernel.bridge)], ["br_netfilter", s.kernel.br_netfilter ? "on" : "off"],
+        ["Replies between LAN hosts", bridges[s.kernel.replies] ?? said(s.kernel.replies)], ["br_netfilter", s.kernel.br_netfilter ? "on" : "off"],
         ["Spoofed source addresses", s.kernel.fib ? "found and dropped" : "cannot be found (no nft_fib)"], ["Tables", said(s.tables.join(", "))]])),
       section("The daemon", facts([["Version", said(s.version)], ["Running since", when(s.started)], ["These pages", s.web?.url ? said(s.web.url) : "on the unix socket only"], ["Devices", count(s.devices)],
         ["Held until you decide", s.held ? el("a", { href: "#/waiting" }, many(s.held, "device")) : "none"],
