@@ -175,7 +175,8 @@ func members(b *testing.B, s *enforcer.Site, devices, models int) []enforcer.Mem
 		policies = append(policies, enforcer.Compile(enforcer.Policy{Kind: enforcer.PolicyProfile, Profile: profile(b, i)}, s))
 	}
 	for i := range devices {
-		out = append(out, enforcer.Member{MAC: mac(i), Label: fmt.Sprint(i), Policy: policies[i%len(policies)]})
+		own := netip.AddrFrom4([4]byte{192, 168, byte(77 + i/200), byte(10 + i%200)}) // the first is devAddr
+		out = append(out, enforcer.Member{MAC: mac(i), Label: fmt.Sprint(i), Policy: policies[i%len(policies)], Addrs: []netip.Addr{own}})
 	}
 	return out
 }
