@@ -53,7 +53,7 @@ func TestDenialSentences(t *testing.T) {
 	}
 	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: lamp.MAC})                                              // no address: no IP
 	w.e.Denied(enforcer.LogEvent{Prefix: enforcer.LogOut, MAC: mac(9), Packet: enforcer.Flow{Src: addr("192.0.2.1")}}) // of nobody that is known
-	w.e.Denied(probe(enforcertest.Probe{From: "gateway", To: "lamp", Proto: "icmp", ICMPType: 8}, enforcer.LogIn)) // a DHCP server's
+	w.e.Denied(probe(enforcertest.Probe{From: "gateway", To: "lamp", Proto: "icmp", ICMPType: 8}, enforcer.LogIn))     // a DHCP server's
 	var b strings.Builder
 	for _, x := range w.e.Denials(0, d.MAC) {
 		fmt.Fprintf(&b, "%d %s %s enforced=%v name=%q\n\t%s\n", x.ID, x.Direction, x.Proto, x.Enforced, x.Name, x.Explanation)
