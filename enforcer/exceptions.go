@@ -57,7 +57,7 @@ func (x Exception) over(now time.Time) bool { return !x.Until.IsZero() && !now.B
 // ace is what an exception says as an entry of a MUD file.
 func (x Exception) ace() (mud.ACE, error) {
 	a := mud.ACE{ACL: "exceptions", Name: x.ID, Path: exceptionPath + x.ID, Action: mud.Accept}
-	proto, err := parseProto(x.Proto)
+	proto, err := ParseProto(x.Proto)
 	if err != nil {
 		return a, err
 	}
@@ -125,8 +125,9 @@ func hostName(s string) bool {
 	return true
 }
 
-// parseProto reads the name or number of an IP protocol.
-func parseProto(s string) (uint8, error) {
+// ParseProto reads the name or number of an IP protocol.
+func ParseProto(s string) (uint8, error) {
+	s = strings.ToLower(s)
 	for _, p := range []uint8{protoICMP, protoTCP, protoUDP, protoICMPv6, protoIGMP} {
 		if s == protoName(p) || s == "icmpv6" && p == protoICMPv6 {
 			return p, nil
@@ -134,7 +135,7 @@ func parseProto(s string) (uint8, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 8)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no IP protocol: tcp, udp, icmp, icmpv6 or a number", mud.Clean(s, 20))
+		return 0, fmt.Errorf("protocol must be tcp, udp, icmp, icmpv6 or a number up to 255, not %q", mud.Clean(s, 40))
 	}
 	return uint8(n), nil
 }
@@ -173,7 +174,7 @@ func (e *Engine) Allow(d *Device, p Permit, length time.Duration, note, by strin
 
 // already says in a preview that a flow needs no exception, or that one does not help.
 func (e *Engine) already(d *Device, x Exception) string {
-	proto, _ := parseProto(x.Proto)
+	proto, _ := ParseProto(x.Proto)
 	j := e.judgeAlways(d)
 	if j.Policy.Kind == PolicyQuarantine {
 		return "; but it is cut off (" + j.Reason + "), and as long as it is no exception counts"
@@ -225,7 +226,7 @@ func (e *Engine) exceptionView(d *Device, x Exception) ExceptionView {
 	return ExceptionView{x, x.active(e.Now()), text + ", " + until + ". That is beyond its manufacturer's policy"}
 }
 
-func protoOf(s string) uint8 { p, _ := parseProto(s); return p }
+func protoOf(s string) uint8 { p, _ := ParseProto(s); return p }
 
 // beyond is the overlay of a device's exceptions that hold now; nil where there are none. It is the same as long as they are.
 func (d *Device) beyond(now time.Time) *Overlay {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"mudguard/dhcp"
@@ -146,7 +145,7 @@ func explainQuery(r *http.Request) (mac dhcp.MAC, out enforcer.Query, err error)
 	if mac, err = parseMAC(q.Get("mac")); err != nil {
 		return mac, out, err
 	}
-	if out.Proto, err = ParseProto(q.Get("proto")); err != nil {
+	if out.Proto, err = enforcer.ParseProto(q.Get("proto")); err != nil {
 		return mac, out, badRequest("%v", err)
 	}
 	switch q.Get("direction") {
@@ -163,32 +162,11 @@ func explainQuery(r *http.Request) (mac dhcp.MAC, out enforcer.Query, err error)
 	return mac, out, err
 }
 
-// Protocols that have names here.
+// Protocols that have ports.
 const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
+	protoTCP = 6
+	protoUDP = 17
 )
-
-// ParseProto reads the name or number of an IP protocol.
-func ParseProto(s string) (uint8, error) {
-	switch strings.ToLower(s) {
-	case "tcp":
-		return protoTCP, nil
-	case "udp":
-		return protoUDP, nil
-	case "icmp":
-		return protoICMP, nil
-	case "icmpv6", "ipv6-icmp":
-		return protoICMPv6, nil
-	}
-	n, err := strconv.ParseUint(s, 10, 8)
-	if err != nil {
-		return 0, badRequest("protocol must be tcp, udp, icmp, icmpv6 or a number up to 255, not %.40q", s)
-	}
-	return uint8(n), nil
-}
 
 func explainPort(s string, proto uint8) (uint16, error) {
 	ports := proto == protoTCP || proto == protoUDP

@@ -22,6 +22,18 @@ const followEvery = 500 * time.Millisecond
 // watchedDenials is how many of the last denials --watch shows.
 const watchedDenials = 20
 
+// ofDevice asks for one device only; "" is all.
+func ofDevice(query url.Values, device string) error {
+	if device == "" {
+		return nil
+	}
+	mac, err := dhcp.ParseMAC(device)
+	if err == nil {
+		query.Set("device", mac.String())
+	}
+	return err
+}
+
 // denialsCmd lists what was denied.
 func (c *cli) denialsCmd(args []string) int {
 	fs := newFlags("denials")
@@ -32,12 +44,8 @@ func (c *cli) denialsCmd(args []string) int {
 		return code
 	}
 	query := url.Values{}
-	if *device != "" {
-		mac, err := dhcp.ParseMAC(*device)
-		if err != nil {
-			return c.misuse("denials", err.Error())
-		}
-		query.Set("device", mac.String())
+	if err := ofDevice(query, *device); err != nil {
+		return c.misuse("denials", err.Error())
 	}
 	if *follow && k.watch {
 		return c.misuse("denials", "--follow and --watch exclude each other")

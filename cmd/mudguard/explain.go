@@ -6,7 +6,6 @@ import (
 
 	"mudguard/dhcp"
 	"mudguard/enforcer"
-	"mudguard/web"
 )
 
 // explainCmd says whether a flow is allowed, and by which rule.
@@ -36,7 +35,7 @@ func flowQuery(pos []string) (url.Values, error) {
 	if pos[1] != "out" && pos[1] != "in" {
 		return nil, fmt.Errorf("DIRECTION is out or in, not %q", pos[1])
 	}
-	if _, err := web.ParseProto(pos[2]); err != nil {
+	if _, err := enforcer.ParseProto(pos[2]); err != nil {
 		return nil, err
 	}
 	q := url.Values{"mac": {mac.String()}, "direction": {pos[1]}, "proto": {pos[2]}, "host": {pos[3]}}

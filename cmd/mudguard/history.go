@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"mudguard/dhcp"
 	"mudguard/enforcer"
 	"mudguard/history"
 )
@@ -58,12 +57,8 @@ func (c *cli) historyCmd(args []string) int {
 		return code
 	}
 	query := url.Values{"limit": {"1000"}, "since": {time.Now().Add(-*since).UTC().Format(time.RFC3339)}}
-	if *device != "" {
-		mac, err := dhcp.ParseMAC(*device)
-		if err != nil {
-			return c.misuse("history", err.Error())
-		}
-		query.Set("device", mac.String())
+	if err := ofDevice(query, *device); err != nil {
+		return c.misuse("history", err.Error())
 	}
 	if *kind != "" {
 		query.Set("kind", *kind)

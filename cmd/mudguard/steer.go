@@ -136,12 +136,8 @@ func (c *cli) attemptsCmd(args []string) int {
 		return code
 	}
 	query := url.Values{}
-	if *device != "" {
-		mac, err := dhcp.ParseMAC(*device)
-		if err != nil {
-			return c.misuse("attempts", err.Error())
-		}
-		query.Set("device", mac.String())
+	if err := ofDevice(query, *device); err != nil {
+		return c.misuse("attempts", err.Error())
 	}
 	var list []enforcer.Attempt
 	return k.show("/api/v1/attempts", query, &list, func() {
